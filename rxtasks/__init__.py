@@ -1,0 +1,1 @@
+"""A task is a log: polling and streaming write it, observers read it."""

@@ -1,0 +1,1 @@
+"""The feed: polls and streams of one task, merged into its log."""

@@ -1,0 +1,1 @@
+"""The embedded platform: agents of this process, tasks in SQLite."""

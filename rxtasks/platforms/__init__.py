@@ -1,0 +1,1 @@
+"""Platforms: what each of them says over HTTP, told as facts."""

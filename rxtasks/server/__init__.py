@@ -1,0 +1,1 @@
+"""The server: any client behind HTTP, with SSE and a live page."""
