@@ -1,0 +1,155 @@
+"""What holds for every test: hypothesis profiles, clocks that agree, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from looptime import LoopTimeEventLoop
+from pytest_asyncio.plugin import is_async_test
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+
+# Without it, looptime's look at the current loop of a test that has none would make one, unclosed.
+asyncio.set_event_loop(None)
+
+_LOOP = pytest.StashKey[asyncio.AbstractEventLoop]()
+
+TURNS = 3
+"""Turns of the loop that a disposed thing has to be gone."""
+
+CLOSING = 1.0
+"""Real seconds that a closing connection has to say goodbye (TLS)."""
+
+THREAD_EXIT = 0.2
+"""Real seconds for a thread that was told to end to be scheduled."""
+
+
+class Belongings:
+    """What a loop holds at one moment; each thing by its identity, with a line about it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Another loop than asyncio's (uvloop) shows its tasks, but neither timers nor transports.
+        inside: dict[str, Any] = vars(loop) if hasattr(loop, "__dict__") else {}
+        me = asyncio.current_task(loop)
+        self.tasks = {id(task): f"task {task!r}" for task in asyncio.all_tasks(loop) - {me}}
+        self.timers = {
+            id(handle): f"timer {handle!r}, due in {handle.when() - loop.time():.3f} s"
+            for handle in inside.get("_scheduled", ())
+            if not handle.cancelled()
+        }
+        self.transports = {
+            id(transport): f"transport {transport!r}"
+            for transport in tuple(inside.get("_transports", {}).values())
+            if not transport.is_closing()  # with bytes still to send it is watched, see below
+        }
+        if (selector := inside.get("_selector")) is not None:
+            self.transports |= {
+                fd: f"socket {key.fileobj!r} watched for {key.data!r}"
+                for fd, key in (selector.get_map() or {}).items()
+            }
+
+    def since(self, before: Belongings) -> list[str]:
+        """Say what is here now and was not before."""
+        return [
+            line
+            for kind in ("tasks", "timers", "transports")
+            for key, line in getattr(self, kind).items()
+            if key not in getattr(before, kind)
+        ]
+
+    def connections_since(self, before: Belongings) -> bool:
+        """Tell whether connections are what is left."""
+        return bool(self.transports.keys() - before.transports.keys())
+
+
+async def _left_on_loop(before: Belongings) -> list[str]:
+    loop = asyncio.get_running_loop()
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    left = Belongings(loop)
+    end = time.monotonic() + CLOSING
+    while left.connections_since(before) and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+        left = Belongings(loop)
+    return left.since(before)
+
+
+def _left_threads(before: set[threading.Thread]) -> list[str]:
+    started = set(threading.enumerate()) - before
+    for thread in started:
+        thread.join(THREAD_EXIT)
+    return [f"thread {thread!r}" for thread in started if thread.is_alive()]
+
+
+def _complain(left: list[str]) -> None:
+    if left:
+        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+async def loop_is_left_clean(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail an async test that leaves tasks, timers, connections or threads behind."""
+    loop = asyncio.get_running_loop()
+    request.node.stash[_LOOP] = loop
+    threads = set(threading.enumerate())
+    before = Belongings(loop)
+    yield
+    left = await _left_on_loop(before)
+    # The pool of `run_in_executor` belongs to the loop, which keeps it until it closes.
+    await loop.shutdown_default_executor()
+    _complain(left + _left_threads(threads))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves something behind, whether it is async or not.
+
+    It is set up before all other fixtures of a test, so it looks when they have cleaned up.
+    """
+    if is_async_test(request.node):
+        request.getfixturevalue("loop_is_left_clean")
+        yield
+        return
+    threads = set(threading.enumerate())
+    yield
+    _complain(_left_threads(threads))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unclosed_resources_are_blamed_on_their_module() -> Iterator[None]:
+    """Collect garbage, so that the ResourceWarning of what was not closed is raised here."""
+    yield
+    gc.collect()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[Any]:
+    """Let timers keep their remaining time where a test changes between real and virtual time.
+
+    Fixtures run by the real clock, a test with `@pytest.mark.looptime` by a virtual one. Timers of
+    fixtures would be days away for the test, and those of the test would all be due at once when
+    the fixtures close.
+    """
+    loop = pyfuncitem.stash.get(_LOOP, None)
+    if not isinstance(loop, LoopTimeEventLoop) or not loop.looptime_on:
+        return (yield)
+    _shift_timers(loop, loop.time() - time.monotonic())
+    try:
+        return (yield)
+    finally:
+        _shift_timers(loop, time.monotonic() - loop.time())
+
+
+def _shift_timers(loop: Any, seconds: float) -> None:
+    for handle in loop._scheduled:  # a heap: it stays one when all keys move alike
+        handle._when += seconds
