@@ -1,0 +1,101 @@
+"""The numbered log of one task, and the waiting for its next entry."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from rxtasks.models import Message, TaskInfo, ThinkingMessage, TypingMessage
+
+LogItem: TypeAlias = Message | TaskInfo
+"""A message, a delta, or what became of the task."""
+
+
+class ItemLog:
+    """Entries at increasing positions, from 1.
+
+    An entry that nobody needs any more is dropped; the positions of the others stay as they are.
+    Readers keep a position, not a queue: an append wakes those that wait, once, whatever number of
+    entries follows before they run.
+    """
+
+    __slots__ = ("_closed", "_items", "_last", "_positions", "_waiters")
+
+    def __init__(self) -> None:
+        self._positions: list[int] = []
+        self._items: list[LogItem] = []
+        self._last = 0
+        self._closed = False
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def last(self) -> int:
+        """The position of the newest entry, 0 if there never was one."""
+        return self._last
+
+    @property
+    def closed(self) -> bool:
+        """Whether readers that have read everything are to stop."""
+        return self._closed
+
+    def append(self, item: LogItem) -> int:
+        """Add an entry and give its position."""
+        self._last += 1
+        self._positions.append(self._last)
+        self._items.append(item)
+        if self._waiters:
+            self._wake()
+        return self._last
+
+    def after(self, position: int) -> tuple[Sequence[int], Sequence[LogItem]]:
+        """Give what stands after a position: the positions, and the entries at them."""
+        start = bisect_right(self._positions, position)
+        return self._positions[start:], self._items[start:]
+
+    def drop(self, position: int) -> None:
+        """Forget the entry at a position, if there is one."""
+        index = bisect_left(self._positions, position)
+        if index < len(self._positions) and self._positions[index] == position:
+            del self._positions[index], self._items[index]
+
+    def drop_deltas(self, message_id: str, first: int) -> None:
+        """Forget all deltas of a message, the first of which stands at a position."""
+        start = bisect_left(self._positions, first)
+        kept = [
+            (position, item)
+            for position, item in zip(self._positions[start:], self._items[start:], strict=True)
+            if not isinstance(item, ThinkingMessage | TypingMessage) or item.id != message_id
+        ]
+        self._positions[start:] = [position for position, _ in kept]
+        self._items[start:] = [item for _, item in kept]
+
+    async def changed(self, position: int) -> None:
+        """Wait until something stands after a position, or the log is closed."""
+        if self._last > position or self._closed:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def close(self) -> None:
+        """Let every reader stop as soon as it has read everything."""
+        self._closed = True
+        self._wake()
+
+    def reopen(self) -> None:
+        """Let new readers wait again."""
+        self._closed = False
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()

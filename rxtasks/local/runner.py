@@ -1,0 +1,95 @@
+"""Runs the turns of all tasks: one at a time in each task, as asyncio tasks of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from rxtasks.local.agents import Agent
+from rxtasks.local.state import TaskState
+from rxtasks.local.turn import Turn, no_request
+
+GRACE = 5.0
+"""Seconds that a cancelled agent may take to end; then its task goes on without it."""
+
+
+class Runner:
+    """Holds what runs; what came of it is in the `TaskState`."""
+
+    def __init__(self, agents: Mapping[str, Agent]) -> None:
+        self._agents = agents
+        self._turns: dict[str, Turn] = {}
+        self._running: dict[Turn, asyncio.Task[None]] = {}
+        self._timers: dict[Turn, asyncio.TimerHandle] = {}
+
+    def wake(self, state: TaskState) -> None:
+        """Begin the next turn of a task, if one waits and none runs."""
+        if state.id in self._turns or state.ended >= state.accepted:
+            return
+        turn = Turn(state, self._agents[state.agent_id])
+        self._turns[state.id] = turn
+        # Not the loop's task factory: an eager one would run the agent before this returns.
+        running = asyncio.Task(turn.run(), name=f"rxtasks.local {state.id} turn {turn.number}")
+        self._running[turn] = running
+        running.add_done_callback(partial(self._done, turn))
+
+    async def cancel(self, state: TaskState) -> None:
+        """Cancel the running turn of a task and those that wait, and wait until that is written.
+
+        It takes `GRACE` seconds at most. An agent that has not ended by then is left alone:
+        nothing that it yields is taken any more. Giving up waiting changes nothing of that.
+        """
+        turn = self._turns.get(state.id)
+        if turn is not None:
+            self._cancel(turn)
+            await turn.ended.wait()
+
+    def respond(self, state: TaskState, request_id: str, answer: str) -> None:
+        """Answer a question of a running agent.
+
+        Raises:
+            ConfigurationError: There is no such question, or it does not take this answer.
+        """
+        turn = self._turns.get(state.id)
+        if turn is None:
+            raise no_request(state, request_id)
+        turn.respond(request_id, answer)
+
+    async def aclose(self) -> None:
+        """Cancel all turns and wait until they have ended, for `GRACE` seconds at most."""
+        turns = tuple(self._running)
+        for turn in turns:
+            if turn.ended.is_set():  # an agent that was left alone gets one more chance to hear
+                self._running[turn].cancel()
+            else:
+                self._cancel(turn)
+        for turn in turns:
+            await turn.ended.wait()
+
+    def _cancel(self, turn: Turn) -> None:
+        if turn.cancelled or turn.ended.is_set():
+            return
+        turn.mark_cancelled()
+        loop = asyncio.get_running_loop()
+        self._timers[turn] = loop.call_later(GRACE, partial(self._abandon, turn))
+        self._running[turn].cancel()
+
+    def _abandon(self, turn: Turn) -> None:
+        self._finish(turn, None)
+        self._running[turn].cancel()
+
+    def _done(self, turn: Turn, running: asyncio.Task[None]) -> None:
+        del self._running[turn]
+        error = asyncio.CancelledError() if running.cancelled() else running.exception()
+        self._finish(turn, error)
+
+    def _finish(self, turn: Turn, error: BaseException | None) -> None:
+        timer = self._timers.pop(turn, None)
+        if timer is not None:
+            timer.cancel()
+        if turn.ended.is_set():
+            return
+        turn.close(error)
+        del self._turns[turn.state.id]
+        self.wake(turn.state)

@@ -1,0 +1,201 @@
+"""What an agent may yield: a small closed set of frozen values, and the functions that make them.
+
+The functions check what they are given, so a mistake is raised in the agent, on its own line.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rxtasks.models import ToolStatus, Usage
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_DIGITS = 11
+_RANDOM_DIGITS = 16
+
+
+def new_id(prefix: str, at: datetime | None = None) -> str:
+    """Make an id that sorts by time (microseconds) and cannot be guessed (80 random bits)."""
+    seconds = time.time() if at is None else at.timestamp()
+    number = (round(seconds * 1_000_000) << 5 * _RANDOM_DIGITS) | secrets.randbits(
+        5 * _RANDOM_DIGITS
+    )
+    digits: list[str] = []
+    for _ in range(_TIME_DIGITS + _RANDOM_DIGITS):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def plain(value: Any, what: str) -> Any:
+    """Copy a value as plain JSON data, so that nobody can change it afterwards.
+
+    Raises:
+        TypeError: It cannot be written as JSON.
+    """
+    try:
+        return msgspec.to_builtins(value, str_keys=True)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise TypeError(f"{what} cannot be written as JSON: {error}") from None
+
+
+class Thinking(Struct, frozen=True, gc=False):
+    """Some more of the agent's thoughts; made by `thinking()`."""
+
+    text: str
+
+
+class Typing(Struct, frozen=True, gc=False):
+    """Some more of the agent's text; made by `typing()`."""
+
+    text: str
+
+
+class Said(Struct, frozen=True, gc=False):
+    """A finished message; made by `message()`. None: its text is what was typed."""
+
+    text: str | None = None
+
+
+class Spending(Struct, frozen=True):
+    """Tokens and US dollars that were used; made by `usage()`."""
+
+    usage: Usage | None = None
+    cost: float | None = None
+
+
+class ToolRun(Struct, frozen=True, kw_only=True):
+    """The state of one tool run. Its methods give the next state; yield each of them.
+
+    Attributes:
+        id: The id of the run, which is that of its `ToolMessage`.
+        name: What the tool is called.
+        tool_id: The id of the tool itself.
+        status: Where the run stands.
+        params: What the tool is called with, as plain JSON data.
+        output: What it returned (so far), as plain JSON data.
+        errors: What went wrong.
+        sub_agent_id: The agent behind the tool, if the tool is an agent.
+        sub_task_id: The task of that agent.
+    """
+
+    id: str
+    name: str
+    tool_id: str | None = None
+    status: ToolStatus = ToolStatus.PENDING
+    params: Any = None
+    output: Any = None
+    errors: tuple[str, ...] = ()
+    sub_agent_id: str | None = None
+    sub_task_id: str | None = None
+
+    def started(self, *, sub_task_id: str | None = None) -> ToolRun:
+        """Give the state "it runs", for a run that was pending."""
+        task = self.sub_task_id if sub_task_id is None else sub_task_id
+        return replace(self, status=ToolStatus.RUNNING, sub_task_id=task)
+
+    def progress(self, output: Any) -> ToolRun:
+        """Give the state "it runs, and this is its output so far" (all of it, not a delta)."""
+        shown = plain(output, f"the output of tool {self.name!r}")
+        return replace(self, status=ToolStatus.RUNNING, output=shown)
+
+    def finished(self, *, output: Any = None) -> ToolRun:
+        """Give the state "it has completed, and returned this"."""
+        shown = plain(output, f"the output of tool {self.name!r}")
+        return replace(self, status=ToolStatus.COMPLETED, output=shown)
+
+    def failed(self, *errors: str) -> ToolRun:
+        """Give the state "it has failed, and this is why"."""
+        return replace(self, status=ToolStatus.ERROR, errors=tuple(map(str, errors)))
+
+    def cancelled(self) -> ToolRun:
+        """Give the state "it was cancelled"."""
+        return replace(self, status=ToolStatus.CANCELLED)
+
+
+Yield: TypeAlias = Thinking | Typing | Said | ToolRun | Spending
+"""Everything that an agent may yield: `async def agent(ctx: Context) -> AsyncIterator[Yield]`."""
+
+
+def _text(text: object, function: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{function}() takes a str, not {type(text).__name__}")
+    return text
+
+
+def thinking(text: str) -> Thinking:
+    """Some more of the agent's thoughts; they become `thoughts` of its next message."""
+    return Thinking(_text(text, "thinking"))
+
+
+def typing(text: str) -> Typing:
+    """Some more of the text that the agent is typing; `message()` finishes it."""
+    return Typing(_text(text, "typing"))
+
+
+def message(text: str | None = None) -> Said:
+    """A finished message. Without a text it is what was typed since the last message."""
+    return Said(None if text is None else _text(text, "message"))
+
+
+def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
+    """Tokens, and US dollars, that this turn has used; several of them add up."""
+    return Spending(used, cost)
+
+
+def tool_pending(
+    name: str,
+    *,
+    params: Any = None,
+    tool_id: str | None = None,
+    sub_agent_id: str | None = None,
+    sub_task_id: str | None = None,
+) -> ToolRun:
+    """A tool run that has not begun yet."""
+    return ToolRun(
+        id=new_id("msg"),
+        name=_text(name, "a tool run"),
+        tool_id=tool_id,
+        params=plain(params, f"the params of tool {name!r}"),
+        sub_agent_id=sub_agent_id,
+        sub_task_id=sub_task_id,
+    )
+
+
+def tool_started(
+    name: str,
+    *,
+    params: Any = None,
+    tool_id: str | None = None,
+    sub_agent_id: str | None = None,
+    sub_task_id: str | None = None,
+) -> ToolRun:
+    """A tool run that has begun; go on with its `progress()`, `finished()` or `failed()`."""
+    return tool_pending(
+        name, params=params, tool_id=tool_id, sub_agent_id=sub_agent_id, sub_task_id=sub_task_id
+    ).started()
+
+
+def tool_finished(run: ToolRun | str, *, params: Any = None, output: Any = None) -> ToolRun:
+    """A tool run that has completed: one that was yielded before, or a new one by its name.
+
+    `params` is for a new one; a run that was yielded before has its own.
+    """
+    known = run if isinstance(run, ToolRun) else tool_pending(run, params=params)
+    return known.finished(output=output)
+
+
+def tool_failed(run: ToolRun | str, *errors: str, params: Any = None) -> ToolRun:
+    """A tool run that has failed: one that was yielded before, or a new one by its name.
+
+    `params` is for a new one; a run that was yielded before has its own.
+    """
+    known = run if isinstance(run, ToolRun) else tool_pending(run, params=params)
+    return known.failed(*errors)

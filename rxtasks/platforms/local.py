@@ -1,0 +1,300 @@
+"""The embedded platform: it needs no account, no network and no other process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rxtasks.errors import ConfigurationError, UnsupportedOperation
+from rxtasks.local.agents import Agent, AgentInfo, checked, described
+from rxtasks.local.host import Host
+from rxtasks.local.log import LogItem
+from rxtasks.local.state import TaskState
+from rxtasks.local.store import KeyUse
+from rxtasks.models import Attachment, TaskInfo, TaskStatus
+from rxtasks.platforms.base import (
+    Accepted,
+    AgentRef,
+    Batch,
+    Capabilities,
+    Fact,
+    Listed,
+    Metadata,
+    Partial,
+    Snapshot,
+    StreamItem,
+    TaskRef,
+    Want,
+)
+
+if TYPE_CHECKING:
+    from rxtasks.wire.http import HttpOptions
+
+__all__ = ["Local"]
+
+_PAGE = 50
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Local:
+    """Runs agents that are async generator functions, in this process and its memory.
+
+    Several clients may share one `Local`: its tasks belong to it, not to the client that started
+    them. When the last client leaves, what still runs is cancelled; the tasks stay, so a client
+    that comes later finds them.
+    """
+
+    def __init__(
+        self, agents: Mapping[str, Agent], *, clock: Callable[[], datetime] = _utc_now
+    ) -> None:
+        """Make the platform; nothing runs before a client starts a task.
+
+        Args:
+            agents: Async generator functions by the names that they go by.
+            clock: Gives the present as an aware datetime.
+
+        Raises:
+            ConfigurationError: Something in `agents` is no agent.
+        """
+        self._agents = checked(agents)
+        self._host = Host(self._agents, clock)
+
+    @property
+    def name(self) -> str:
+        """What the platform is called."""
+        return "local"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do: everything but webhooks and workforces."""
+        return Capabilities(stream="everything", resume="full", idempotency=True)
+
+    @property
+    def agents(self) -> tuple[AgentInfo, ...]:
+        """Which agents there are, with the first lines of their docstrings."""
+        return described(self._agents)
+
+    async def open(self, options: HttpOptions) -> None:  # noqa: ARG002 - there is no HTTP
+        """Let one more client use it, on the running loop.
+
+        Raises:
+            ConfigurationError: A client on another loop uses it.
+        """
+        self._host.enter()
+
+    async def aclose(self) -> None:
+        """Let one client leave; the last one cancels what runs (5 seconds at most), ends streams.
+
+        To be called once for each `open`.
+        """
+        await self._host.leave()
+
+    async def start(
+        self,
+        agent: AgentRef,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+        webhook: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Accepted:
+        """Start a task; `options` become the agent's `ctx.options`.
+
+        Raises:
+            AgentNotFound: There is no such agent; the text lists those that there are.
+            ConfigurationError: The options cannot be written as JSON, an attachment cannot be
+                read, or the key was used with other content.
+            UnsupportedOperation: A webhook or a workforce is asked for.
+        """
+        _check_kind(agent)
+        if webhook is not None:
+            raise UnsupportedOperation("the embedded platform has no webhooks")
+        use = await self._host.start(agent.id, text, attachments, idempotency_key, options or {})
+        return self._accepted(use)
+
+    async def send(
+        self,
+        ref: TaskRef,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Send a follow-up message, which begins a turn as soon as those before it have ended.
+
+        Raises:
+            TaskNotFound: There is no such task.
+            ConfigurationError: An attachment cannot be read, or the key was used with other
+                content.
+        """
+        use = await self._host.send(self._state(ref), text, attachments, idempotency_key)
+        return self._accepted(use)
+
+    async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
+        """Poll once: what changed since the cursor, in the newest revision, oldest first.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+        state = self._state(ref)
+        info = _metadata(state.info) if want.info else None
+        if not want.messages:
+            return Snapshot(info=info)
+        since = _position(state, cursor) or 0
+        facts: list[Fact] = list(state.changed_since(since))
+        draft = state.draft
+        if draft is not None and draft.last > since:
+            facts.append(
+                Partial(
+                    id=draft.id,
+                    text=draft.text,
+                    thinking=draft.thinking,
+                    created_at=draft.created_at,
+                )
+            )
+        here = str(state.log.last)
+        # Without the metadata a stream from here would leave out the status that stands now.
+        return Snapshot(
+            info=info, facts=facts, cursor=here, stream_cursor=here if want.info else None
+        )
+
+    async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncIterator[Batch]:
+        """Give what stands in the task's log after the cursor, then what comes, as it comes.
+
+        It ends when the task is deleted, and when the last client leaves.
+
+        Raises:
+            TaskNotFound: There is no such task.
+            UnsupportedOperation: No task is named.
+        """
+        if ref is None:
+            raise UnsupportedOperation("the embedded platform has one stream for each task")
+        state = self._state(ref)
+        known = _position(state, cursor)
+        position = known or 0
+        reset = cursor is not None and known is None
+        log = state.log
+        while True:
+            seqs, items = log.after(position)
+            position = log.last
+            yield Batch(
+                items=[_item(each) for each in items],
+                seqs=seqs,
+                cursor=str(position),
+                reset=reset,
+            )
+            reset = False
+            await log.changed(position)
+            if log.closed and log.last <= position:
+                return
+
+    async def cancel(self, ref: TaskRef) -> None:
+        """Cancel the running turn and those that wait; it takes 5 seconds at most.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+        await self._host.runner.cancel(self._state(ref))
+
+    async def respond(self, ref: TaskRef, request_id: str, answer: str) -> None:
+        """Answer a question of the agent (`ctx.ask`).
+
+        Raises:
+            TaskNotFound: There is no such task.
+            ConfigurationError: There is no such question, or it does not take this answer; then
+                it stays open.
+        """
+        self._host.runner.respond(self._state(ref), request_id, answer)
+
+    async def end(self, ref: TaskRef) -> None:
+        """Delete the task, after cancelling it; its streams end.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+        await self._host.end(self._state(ref))
+
+    async def list_tasks(
+        self,
+        agent: AgentRef,
+        *,
+        status: TaskStatus | None = None,
+        search: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """List an agent's tasks in pages of 50, newest first.
+
+        Args:
+            agent: The agent.
+            status: Only those with this status.
+            search: Only those whose name or first text contains this, whatever its case.
+            sort: "created_at", "-created_at", "updated_at" or "-updated_at".
+            limit: How many at most.
+
+        Raises:
+            AgentNotFound: There is no such agent.
+            ConfigurationError: There is no such order, or the limit is negative.
+        """
+        self._host.check_open()
+        _check_kind(agent)
+        self._host.check_agent(agent.id)
+        if limit is not None and limit < 0:
+            raise ConfigurationError(f"a limit is a number of tasks, not {limit}")
+        found = self._host.store.find(agent.id, status=status, search=search, sort=sort)[:limit]
+        for start in range(0, len(found), _PAGE):
+            page = found[start : start + _PAGE]
+            yield [Listed(id=state.id, info=_metadata(state.info)) for state in page]
+
+    def _state(self, ref: TaskRef) -> TaskState:
+        if ref.agent is not None:
+            _check_kind(ref.agent)
+        return self._host.find(ref.id, None if ref.agent is None else ref.agent.id)
+
+    def _accepted(self, use: KeyUse) -> Accepted:
+        state = self._host.store.get(use.task_id)
+        message = state.input(use.turn)
+        return Accepted(
+            id=state.id,
+            message_id=message.id,
+            turn=use.turn,
+            at=message.created_at,
+            info=_metadata(state.info),
+        )
+
+
+def _check_kind(agent: AgentRef) -> None:
+    if agent.kind != "agent":
+        raise UnsupportedOperation("the embedded platform has no workforces")
+
+
+def _position(state: TaskState, cursor: str | None) -> int | None:
+    """Read a cursor; None for one that this log never gave."""
+    if cursor is None or not cursor.isascii() or not cursor.isdecimal():
+        return None
+    position = int(cursor)
+    return position if position <= state.log.last else None
+
+
+def _metadata(info: TaskInfo) -> Metadata:
+    return Metadata(
+        platform_state=info.platform_state,
+        status=info.status,
+        name=info.name,
+        agent_id=info.agent_id,
+        created_at=info.created_at,
+        updated_at=info.updated_at,
+        requests=info.requests,
+        turn=info.turn,
+        usage=info.usage,
+        cost=info.cost,
+    )
+
+
+def _item(item: LogItem) -> StreamItem:
+    return _metadata(item) if isinstance(item, TaskInfo) else item
