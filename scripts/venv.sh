@@ -39,10 +39,10 @@ need_venv_module() {
 }
 
 # ensure_venv EXTRAS [any]: `.venv` with this package (editable) and its extras. It is made anew
-# when pyproject.toml has changed, or the extras differ (with `any`: whatever they are).
+# when pyproject.toml or its place has changed, or the extras differ (`any`: whatever they are).
 ensure_venv() {
     local extras=$1 python digest ready="$root/.venv/.ready"
-    digest=$(sha256sum "$root/pyproject.toml" | cut -d ' ' -f 1)
+    digest=$({ echo "$root" && cat "$root/pyproject.toml"; } | sha256sum | cut -d ' ' -f 1)
     if [ -f "$ready" ] && "$root/.venv/bin/python" -c '' 2>/dev/null; then
         case "$(cat "$ready")" in
             "$digest $extras") return 0 ;;
