@@ -108,6 +108,7 @@ class Host:
     ) -> KeyUse:
         """Start a task, unless the key was used before."""
         self.check_open()
+        _check_text(text)
         self.check_agent(agent_id)
         try:
             plain_options = plain(dict(options), "the options of run()")
@@ -115,7 +116,7 @@ class Host:
             raise ConfigurationError(str(error)) from None
         files = [await _loaded(each) for each in attachments]
         self.check_open()
-        digest = _digest("start", agent_id, text, files, plain_options)
+        digest = _digest(key, "start", agent_id, text, files, plain_options)
         known = self.store.use_of(key, digest)
         if known is not None:
             return known
@@ -125,19 +126,17 @@ class Host:
         self, state: TaskState, text: str, attachments: Sequence[Attachment], key: str | None
     ) -> KeyUse:
         """Accept a follow-up message, unless the key was used before."""
+        _check_text(text)
         files = [await _loaded(each) for each in attachments]
         self.find(state.id, None)  # it may have been deleted meanwhile
-        digest = _digest("send", state.id, text, files, None)
+        digest = _digest(key, "send", state.id, text, files, None)
         known = self.store.use_of(key, digest)
         return known or self._accept(state, text, files, key, digest)
 
     async def end(self, state: TaskState) -> None:
         """Delete a task: nobody finds it from now on; its log closes when its turn has ended."""
         self.store.remove(state.id)
-        try:
-            await self.runner.cancel(state)
-        finally:
-            state.log.close()
+        await self.runner.end(state)
 
     def _accept(
         self,
@@ -160,6 +159,13 @@ def _other_loop() -> ConfigurationError:
     )
 
 
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"the text is no Unicode text: {error}") from None
+
+
 async def _loaded(attachment: Attachment) -> Attachment:
     """Give an attachment whose bytes are at hand, if they are on this machine."""
     given = (attachment.data, attachment.path, attachment.url)
@@ -178,6 +184,9 @@ async def _loaded(attachment: Attachment) -> Attachment:
     return replace(attachment, data=data, path=None)
 
 
-def _digest(kind: str, target: str, text: str, files: Sequence[Attachment], rest: Any) -> bytes:
-    content = msgspec.json.encode((kind, target, text, files, rest), order="deterministic")
+def _digest(key: str | None, *content_of_key: Any) -> bytes:
+    """Hash what comes with a key, so that the key cannot be used for something else."""
+    if key is None:
+        return b""
+    content = msgspec.json.encode(content_of_key, order="deterministic")
     return hashlib.blake2b(content, digest_size=16).digest()

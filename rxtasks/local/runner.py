@@ -45,6 +45,13 @@ class Runner:
             self._cancel(turn)
             await turn.ended.wait()
 
+    async def end(self, state: TaskState) -> None:
+        """Cancel all turns of a task that was removed; its log closes when that is written."""
+        if state.id in self._turns:
+            await self.cancel(state)
+        else:
+            state.log.close()
+
     def respond(self, state: TaskState, request_id: str, answer: str) -> None:
         """Answer a question of a running agent.
 
@@ -68,9 +75,12 @@ class Runner:
             await turn.ended.wait()
 
     def _cancel(self, turn: Turn) -> None:
-        if turn.cancelled or turn.ended.is_set():
+        if turn.ended.is_set():
             return
+        before = turn.cancelled
         turn.mark_cancelled()
+        if before:
+            return
         loop = asyncio.get_running_loop()
         self._timers[turn] = loop.call_later(GRACE, partial(self._abandon, turn))
         self._running[turn].cancel()
@@ -92,4 +102,7 @@ class Runner:
             return
         turn.close(error)
         del self._turns[turn.state.id]
-        self.wake(turn.state)
+        if turn.state.removed:
+            turn.state.log.close()
+        else:
+            self.wake(turn.state)

@@ -56,6 +56,7 @@ class TaskState:
         self.options = options
         self.log = ItemLog()
         self.draft: Draft | None = None
+        self.removed = False
         self._inputs: list[str] = []
         self._messages: dict[str, _Kept] = {}
         self._open_tools: dict[str, ToolMessage] = {}

@@ -75,6 +75,7 @@ class Store:
         """
         state = self.get(task_id)
         del self._tasks[task_id]
+        state.removed = True
         for key in [key for key, use in self._keys.items() if use.task_id == task_id]:
             del self._keys[key]
         return state

@@ -11,7 +11,7 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.local.agents import Agent
 from rxtasks.local.context import Context, check_answer
 from rxtasks.local.state import TaskState
-from rxtasks.local.yields import Said, Spending, Thinking, ToolRun, Typing, Yield, new_id
+from rxtasks.local.yields import Said, Spending, Thinking, ToolRun, Typing, Yield, new_id, plain
 from rxtasks.models import (
     AgentErrorMessage,
     InputRequest,
@@ -91,8 +91,7 @@ class Turn:
 
     def mark_cancelled(self) -> None:
         """Count this turn, and all that wait at this moment, as cancelled."""
-        if not self.cancelled:
-            self._cancelled_through = self.state.accepted
+        self._cancelled_through = self.state.accepted
 
     # ------------------------------------------------------------------ what was yielded
 
@@ -144,6 +143,7 @@ class Turn:
     async def _ask(self, prompt: str, options: tuple[str, ...], kind: str) -> str:
         if self.ended.is_set():
             raise ConfigurationError("nobody can be asked: the turn has ended")
+        plain([prompt, *options], "a question")
         request = InputRequest(new_id("req"), kind, prompt, options)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = answer
@@ -192,7 +192,8 @@ class Turn:
             answer.cancel()
         self._answers.clear()
         if isinstance(error, asyncio.CancelledError):
-            self.mark_cancelled()
+            if not self.cancelled:  # not by us, but by the end of the loop, say
+                self.mark_cancelled()
         elif error is not None:
             _log.warning(
                 "agent %r failed in task %s", self.state.agent_id, self.state.id, exc_info=error
@@ -239,6 +240,6 @@ def _as_run(tool: ToolMessage) -> ToolRun:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error)
+    text = str(error).encode(errors="replace").decode()
     name = type(error).__name__
     return f"{name}: {text}" if text else name

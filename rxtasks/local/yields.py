@@ -41,8 +41,8 @@ def plain(value: Any, what: str) -> Any:
         TypeError: It cannot be written as JSON.
     """
     try:
-        return msgspec.to_builtins(value, str_keys=True)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        return msgspec.json.decode(msgspec.json.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TypeError(f"{what} cannot be written as JSON: {error}") from None
 
 
@@ -113,7 +113,9 @@ class ToolRun(Struct, frozen=True, kw_only=True):
 
     def failed(self, *errors: str) -> ToolRun:
         """Give the state "it has failed, and this is why"."""
-        return replace(self, status=ToolStatus.ERROR, errors=tuple(map(str, errors)))
+        return replace(
+            self, status=ToolStatus.ERROR, errors=tuple(_text(each, "failed()") for each in errors)
+        )
 
     def cancelled(self) -> ToolRun:
         """Give the state "it was cancelled"."""
@@ -126,23 +128,25 @@ Yield: TypeAlias = Thinking | Typing | Said | ToolRun | Spending
 
 def _text(text: object, function: str) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"{function}() takes a str, not {type(text).__name__}")
+        raise TypeError(f"{function} takes a str, not {type(text).__name__}")
+    if not text.isascii():
+        text.encode()  # a lone surrogate is refused here rather than wherever it is written
     return text
 
 
 def thinking(text: str) -> Thinking:
     """Some more of the agent's thoughts; they become `thoughts` of its next message."""
-    return Thinking(_text(text, "thinking"))
+    return Thinking(_text(text, "thinking()"))
 
 
 def typing(text: str) -> Typing:
     """Some more of the text that the agent is typing; `message()` finishes it."""
-    return Typing(_text(text, "typing"))
+    return Typing(_text(text, "typing()"))
 
 
 def message(text: str | None = None) -> Said:
     """A finished message. Without a text it is what was typed since the last message."""
-    return Said(None if text is None else _text(text, "message"))
+    return Said(None if text is None else _text(text, "message()"))
 
 
 def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
