@@ -1,0 +1,325 @@
+"""The HTTP client of the platform adapters: typed requests, and event streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+import aiohttp
+import msgspec
+
+from rxtasks.errors import ClientClosed, DecodeError, PlatformError, TaskNotFound, TransportError
+from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connection
+from rxtasks.wire.deadlines import Deadlines
+from rxtasks.wire.exchange import Exchange
+from rxtasks.wire.inputs import Headers, check_headers, parse_url, resolve_headers, secrets_of
+
+__all__ = ["Headers", "Http", "HttpOptions", "Params", "SSEConnection", "Timeouts", "new_session"]
+
+T = TypeVar("T")
+
+Params: TypeAlias = Mapping[str, str | int | float | Sequence[str]]
+"""The query: values are encoded; a sequence gives its name several times."""
+
+_Purpose: TypeAlias = Literal["poll", "stream", "once"]
+_RAW_KEPT = 2 * 2**10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait, in seconds.
+
+    Attributes:
+        connect: For a connection: a free place in the pool, DNS, TCP and TLS.
+        request: For a whole request, the body of the answer included.
+        stream_open: For the head of a stream's response.
+        stream_idle: For the next byte of a stream.
+    """
+
+    connect: float = 10.0
+    request: float = 30.0
+    stream_open: float = 30.0
+    stream_idle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """How requests are made.
+
+    Attributes:
+        session_factory: Makes aiohttp sessions (for proxies, certificate authorities, tracing).
+            It is called at most three times, and the sessions are closed with the client.
+        timeouts: How long to wait.
+        trust_env: Whether to take proxies from the environment.
+    """
+
+    session_factory: Callable[[], aiohttp.ClientSession] | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    trust_env: bool = False
+
+
+class Http:
+    """Makes the requests of one platform.
+
+    Polls, streams and requests that must not be sent twice have a session each, made when it is
+    first needed: open streams cannot use up the connections that polls need, and a request that
+    must not be sent twice never meets a kept connection that the server is just closing.
+
+    Args:
+        base_url: Where the platform is; paths are appended to it.
+        platform: What it is called, for messages to people.
+        headers: Headers of every request, or an async callable that gives them.
+        options: How requests are made.
+
+    Raises:
+        ConfigurationError: `base_url` is not an absolute http(s) URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        platform: str,
+        headers: Headers | None = None,
+        options: HttpOptions | None = None,
+    ) -> None:
+        url = parse_url(base_url, what=f"the base URL of {platform}")
+        self._base = str(url.with_query(None).with_fragment(None)).rstrip("/")
+        self._platform = platform
+        self._headers = headers
+        self._options = options or HttpOptions()
+        self._sessions: dict[_Purpose, aiohttp.ClientSession] = {}
+        self._streams: set[SSEConnection] = set()
+        self._deadlines = Deadlines(f"the client of {platform} is closed")
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        type: type[T],
+        params: Params | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        not_found: type[PlatformError] = TaskNotFound,
+        once: bool = False,
+        timeout: float | None = None,
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        type: None = None,
+        params: Params | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        not_found: type[PlatformError] = TaskNotFound,
+        once: bool = False,
+        timeout: float | None = None,
+    ) -> None: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        type: Any = None,
+        params: Params | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        not_found: type[PlatformError] = TaskNotFound,
+        once: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Make one request and decode its answer.
+
+        Args:
+            method: "GET", "POST" and so on. Redirects are followed for GET, within the origin.
+            path: Appended to the base URL; variable parts of it are percent-encoded already.
+            type: What the JSON of the answer has to be; None: the answer's body does not matter.
+            params: The query.
+            json: The body, to be encoded as JSON.
+            body: The body as it is; `headers` should say what it is.
+            headers: Headers of this request, on top of those of every request.
+            not_found: What 404 and 410 mean.
+            once: The request must not take effect twice: it is never sent again by anybody, and
+                `TransportError.maybe_accepted` says if it may have arrived.
+            timeout: Seconds for all of it, instead of `Timeouts.request`.
+
+        Raises:
+            PlatformError: The answer was not 2xx; the kind of error says more.
+            TransportError: No answer came.
+            DecodeError: The answer is not JSON, or not of this type.
+            ClientClosed: The client is closed.
+        """
+        own = dict(headers or {})
+        if json is not None:
+            body = msgspec.json.encode(json)
+            own.setdefault("Content-Type", "application/json")
+        own.setdefault("Accept", "application/json")
+        if once:
+            own["Connection"] = "close"
+        exchange = self._exchange(method, path, params, body, not_found, once=once)
+        seconds = self._options.timeouts.request if timeout is None else timeout
+        exchange.connect = min(exchange.connect, seconds)
+        async with self._deadlines.within(seconds, exchange):
+            await self._add_headers(exchange, own)
+            session = self._session("once" if once else "poll")
+            response = await exchange.send(session)
+            try:
+                answer = await response.read()
+            except (aiohttp.ClientError, OSError) as error:
+                raise exchange.failure(error) from None
+            finally:
+                response.close()
+        return None if type is None else _decoded(answer, type, exchange, response)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        last_event_id: str | None = None,
+        json: Any = None,
+        not_found: type[PlatformError] = TaskNotFound,
+    ) -> AsyncGenerator[SSEConnection]:
+        """Open an event stream; leaving the block closes it at once, without waiting.
+
+        Args:
+            method: "GET", mostly.
+            path: Appended to the base URL.
+            params: The query.
+            headers: Headers of this request, on top of those of every request.
+            last_event_id: Where to go on, if the server can do that.
+            json: The body, to be encoded as JSON.
+            not_found: What 404 and 410 mean.
+
+        Raises:
+            PlatformError: The answer was not 2xx.
+            TransportError: No answer came.
+            DecodeError: The answer is not an event stream.
+            ClientClosed: The client is closed.
+        """
+        timeouts = self._options.timeouts
+        own = {**(headers or {}), **STREAM_HEADERS}
+        body = None
+        if json is not None:
+            body = msgspec.json.encode(json)
+            own["Content-Type"] = "application/json"
+        if last_event_id:
+            own["Last-Event-ID"] = last_event_id
+        exchange = self._exchange(method, path, params, body, not_found)
+        exchange.decompress = False
+        async with self._deadlines.within(timeouts.stream_open, exchange):
+            await self._add_headers(exchange, own)
+            connection = await open_connection(
+                exchange,
+                self._session("stream"),
+                last_event_id=last_event_id or "",
+                idle_timeout=timeouts.stream_idle,
+            )
+        self._streams.add(connection)
+        try:
+            yield connection
+        finally:
+            self._streams.discard(connection)
+            connection.close()
+
+    async def aclose(self) -> None:
+        """Close all streams and sessions; whoever waits for one gets `ClientClosed`. Idempotent."""
+        # Streams first: closing a session does not wake those who read from its connections.
+        self._deadlines.close()
+        for stream in self._streams:
+            stream.close(ClientClosed(f"the client of {self._platform} is closed"))
+        sessions = list(self._sessions.values())
+        self._sessions.clear()
+        for session in sessions:
+            await session.close()
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        params: Params | None,
+        data: bytes | None,
+        not_found: type[PlatformError],
+        *,
+        once: bool = False,
+    ) -> Exchange:
+        url = parse_url(self._base + path, what=f"a URL of {self._platform}")
+        return Exchange(
+            platform=self._platform,
+            method=method,
+            url=url.update_query(params) if params else url,
+            headers={},
+            data=data,
+            not_found=not_found,
+            once=once,
+            connect=self._options.timeouts.connect,
+        )
+
+    async def _add_headers(self, exchange: Exchange, own: Mapping[str, str]) -> None:
+        check_headers(own)
+        try:
+            common = await resolve_headers(self._headers)
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportError(f"{exchange}: the headers could not be fetched") from error
+        self._deadlines.check()
+        exchange.headers = {**common, **own}
+        exchange.secrets = secrets_of(common)
+
+    def _session(self, purpose: _Purpose) -> aiohttp.ClientSession:
+        session = self._sessions.get(purpose)
+        if session is None:
+            factory = self._options.session_factory
+            if factory is not None:
+                session = factory()
+            else:
+                session = new_session(purpose, trust_env=self._options.trust_env)
+            self._sessions[purpose] = session
+        return session
+
+
+def new_session(purpose: _Purpose, *, trust_env: bool = False) -> aiohttp.ClientSession:
+    """Make a session without limits that a stream would run into, and without cookies."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0 if purpose == "stream" else 100, force_close=purpose == "once"
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=trust_env,
+    )
+
+
+@lru_cache(maxsize=256)
+def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type_)
+
+
+def _decoded(
+    answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.ClientResponse
+) -> Any:
+    try:
+        try:
+            return _decoder(type_).decode(answer)
+        except UnicodeDecodeError:  # one bad byte in somebody's text must not stop everything
+            return _decoder(type_).decode(answer.decode("utf-8", "replace"))
+    except msgspec.ValidationError as error:
+        what = f"JSON of another shape ({error})"
+    except msgspec.DecodeError:
+        kind = response.headers.get("Content-Type", "")[:80]
+        what = f"{kind or 'something'} that is not JSON: is the base URL right?"
+    raise DecodeError(f"{exchange} answered {response.status} with {what}", raw=answer[:_RAW_KEPT])

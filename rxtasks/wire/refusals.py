@@ -1,0 +1,76 @@
+"""What an HTTP status other than 2xx means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import cast
+
+import msgspec
+
+from rxtasks.errors import AuthenticationError, PlatformError, RateLimited, ServerError
+
+__all__ = ["refusal"]
+
+_BODY_KEPT = 2 * 2**10
+_SENTENCE = 300
+_SENTENCE_KEYS = ("message", "error", "detail", "data")
+
+
+def refusal(
+    what: str,
+    status: int,
+    body: bytes,
+    *,
+    retry_after: float | None,
+    not_found: type[PlatformError],
+    secrets: Iterable[str],
+) -> PlatformError:
+    """Build the error for a status.
+
+    Args:
+        what: Which request this is, for people.
+        status: The HTTP status.
+        body: The beginning of the answer's body.
+        retry_after: Seconds that the server wants us to wait.
+        not_found: What 404 and 410 mean.
+        secrets: What the server must not make us say: our own credentials, or the query.
+    """
+    text = body.decode("utf-8", "replace")
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    try:
+        phrase = f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        phrase = ""
+    said = _sentence(text)
+    kind: type[PlatformError] = PlatformError
+    if status in (401, 403):
+        kind = AuthenticationError
+    elif status in (404, 410):
+        kind = not_found
+    elif status == 429:
+        kind = RateLimited
+    elif status >= 500:
+        kind = ServerError
+    return kind(
+        f"{what} answered {status}{phrase}" + (f": {said}" if said else ""),
+        status=status,
+        body=text[:_BODY_KEPT],
+        retry_after=retry_after,
+    )
+
+
+def _sentence(body: str) -> str:
+    """Find the sentence for people in an error's JSON body; "" where there is none."""
+    try:
+        found: object = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return ""
+    for _ in range(3):  # {"error": {"message": ...}}, {"data": {"message": ...}}
+        if not isinstance(found, dict):
+            break
+        fields = cast("dict[str, object]", found)
+        found = next((fields[key] for key in _SENTENCE_KEYS if fields.get(key)), None)
+    return " ".join(found.split())[:_SENTENCE] if isinstance(found, str) else ""

@@ -1,0 +1,288 @@
+"""A decoder of server-sent events: bytes in, events out, no I/O.
+
+It implements "9.2.6 Interpreting an event stream" of the HTML standard,
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation,
+for any division of the stream into chunks.
+
+The work is done in bulk, on bytes: a chunk is cut behind its last blank line, everything before
+the cut is matched with a few calls into C, and only what does not have a usual form is read line
+by line. Nothing that has been searched once is searched again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+from rxtasks.errors import DecodeError
+
+__all__ = ["RawEvent", "SSEDecoder", "ServerSentEvent"]
+
+RawEvent: TypeAlias = tuple[bytes, bytes, bytes]
+"""`(event, data, id)` as bytes that need not be valid UTF-8; an empty event means "message"."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Form(NamedTuple):
+    """A usual form of a whole event: what matches it, and where its groups are."""
+
+    pattern: re.Pattern[bytes]
+    groups: str
+
+    @property
+    def lines(self) -> int:
+        """The lines of one such event, with the blank one."""
+        return len(self.groups) + 1
+
+    def arrange(self, found: list[Any], last_id: bytes) -> list[RawEvent]:
+        """Make events of what the pattern found."""
+        match self.groups:
+            case "d":
+                return [(b"", data, last_id) for data in found]
+            case "ed":
+                return [(event, data, last_id) for event, data in found]
+            case "id":
+                return [(b"", data, id_) for id_, data in found]
+            case "eid":
+                return [(event, data, id_) for event, id_, data in found]
+            case _:
+                return [(event, data, id_) for id_, event, data in found]
+
+
+_LINES = {"e": rb"event: ?(.*)\n", "i": rb"id: ?([^\n\0]*)\n", "d": rb"data: ?(.*)\n"}
+_FORMS = tuple(
+    _Form(re.compile(b"^" + b"".join(_LINES[g] for g in groups) + b"\n", re.MULTILINE), groups)
+    for groups in ("d", "ed", "id", "eid", "ied")
+)
+
+
+class ServerSentEvent(Struct, frozen=True, gc=False):
+    """One event of a stream.
+
+    Attributes:
+        event: Its type; "message" where the server named none.
+        data: Its data, lines joined by a line feed.
+        id: The last event id in force at this event, "" where there has been none.
+    """
+
+    event: str
+    data: str
+    id: str
+
+
+class SSEDecoder:
+    """Turns the chunks of one response body into events.
+
+    An event that the stream ends in the middle of is never delivered, as the standard wants it.
+
+    Args:
+        last_event_id: The id to begin with: what was sent as `Last-Event-ID`.
+        max_event_size: The most bytes that one event may have.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_comments",
+        "_form",
+        "_held",
+        "_held_comments",
+        "_held_size",
+        "_last_id",
+        "_max_event_size",
+        "_retry",
+        "_start",
+    )
+
+    def __init__(self, last_event_id: str = "", *, max_event_size: int = 64 * 2**20) -> None:
+        self._last_id = last_event_id.encode("utf-8", "replace")
+        self._max_event_size = max_event_size
+        self._retry: int | None = None
+        self._comments = 0
+        self._start: bytes | None = b""  # what may become a byte order mark; None once decided
+        self._after_cr = False
+        self._held: list[bytes] = []  # the pieces of the event that is still arriving
+        self._held_size = 0
+        self._held_comments = 0
+        self._form = _FORMS[0]  # the form that the events had lately
+
+    @property
+    def last_event_id(self) -> str:
+        """The id to resume from: that of the last block that was complete."""
+        return self._last_id.decode("utf-8", "replace")
+
+    @property
+    def retry(self) -> int | None:
+        """Milliseconds to wait before reconnecting, if the server has said so."""
+        # The standard obeys a retry line at once, not at the end of its block. Nobody asks
+        # before the connection is lost, so the block that is still arriving is read only then.
+        for line in b"".join(self._held).split(b"\n")[:-1]:
+            self._read_retry(*_field(line))
+        return self._retry
+
+    @property
+    def comments(self) -> int:
+        """How many comment lines have begun: many servers send them as heartbeats."""
+        return self._comments + self._held_comments
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes and return the events that they complete.
+
+        Raises:
+            DecodeError: An event is larger than `max_event_size`.
+        """
+        return [
+            ServerSentEvent(
+                event.decode("utf-8", "replace") if event else "message",
+                data.decode("utf-8", "replace"),
+                id_.decode("utf-8", "replace"),
+            )
+            for event, data, id_ in self.feed_raw(chunk)
+        ]
+
+    def feed_raw(self, chunk: bytes) -> list[RawEvent]:
+        """Take the next bytes and return the events that they complete, as plain tuples.
+
+        Raises:
+            DecodeError: An event is larger than `max_event_size`.
+        """
+        if self._start is not None:
+            chunk = self._without_bom(chunk, self._start)
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_line_feeds(chunk)
+        if not chunk:
+            return []
+        held = self._held
+        cut = chunk.rfind(b"\n\n") + 2
+        if cut == 1:  # not found; but the two may stand on both sides of the boundary
+            cut = 1 if held and chunk[0] == 10 and held[-1][-1] == 10 else 0
+        if not cut:
+            self._hold(chunk)
+            return []
+        whole = chunk[:cut]
+        if held:
+            held.append(whole)
+            whole = b"".join(held)
+            held.clear()
+            self._held_size = self._held_comments = 0
+        if cut < len(chunk):
+            self._hold(chunk[cut:])
+        return self._events(whole)
+
+    def _without_bom(self, chunk: bytes, start: bytes) -> bytes:
+        """Strip one byte order mark from the very beginning, however it is cut."""
+        chunk = start + chunk
+        if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+            self._start = chunk
+            return b""
+        self._start = None
+        return chunk.removeprefix(_BOM)
+
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        """Make every line end a single LF; the LF of a CRLF may come with the next chunk."""
+        if not chunk:
+            return chunk
+        ends_in_cr = chunk[-1] == 13
+        if self._after_cr and chunk[0] == 10:
+            chunk = chunk[1:]
+        self._after_cr = ends_in_cr
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _hold(self, piece: bytes) -> None:
+        """Keep a piece of an event that is not complete."""
+        held = self._held
+        if piece[0] == 58 and (not held or held[-1][-1] == 10):  # a comment line begins
+            if piece.find(b"\n") == len(piece) - 1:  # and is all there is: a heartbeat
+                self._comments += 1
+                return
+            self._held_comments += 1
+        self._held_comments += piece.count(b"\n:")
+        held.append(piece)
+        self._held_size += len(piece)
+        if self._held_size > self._max_event_size:
+            held.clear()
+            self._held_size = 0
+            raise self._too_large()
+
+    def _too_large(self) -> DecodeError:
+        return DecodeError(f"an event of the stream is larger than {self._max_event_size} bytes")
+
+    def _events(self, whole: bytes) -> list[RawEvent]:
+        """Read complete blocks; `whole` ends in a blank line and has no CR.
+
+        Nearly every stream consists of events of one form, and keeps it: so all of them are
+        matched by one call. The number of line feeds proves that nothing lies between the
+        matches: each begins at the start of a line, and if together they have as many lines as
+        there are, there is no other. On Python 3.11, events of 70 bytes in chunks of 64 KiB, that
+        takes 100 ns an event that has only data, and 250 ns one with event, id and data (a group
+        costs 35); line by line it would take 1,200.
+        """
+        if len(whole) <= self._max_event_size:
+            lines = whole.count(b"\n")
+            if whole.startswith(b"data: "):  # splitting is cheaper still than matching
+                found = whole[6:-2].split(b"\n\ndata: ")
+                if lines == 2 * len(found):
+                    last_id = self._last_id
+                    return [(b"", data, last_id) for data in found]
+            events = self._matched(whole, lines, self._form)
+            if events is not None:
+                return events
+            for form in _FORMS:
+                if form is not self._form and form.pattern.match(whole):
+                    events = self._matched(whole, lines, form)
+                    if events is not None:
+                        self._form = form
+                        return events
+        return self._line_by_line(whole)
+
+    def _matched(self, whole: bytes, lines: int, form: _Form) -> list[RawEvent] | None:
+        """Read blocks that are all of one form; None if they are not."""
+        found = form.pattern.findall(whole)
+        if lines != form.lines * len(found):
+            return None
+        events = form.arrange(found, self._last_id)
+        self._last_id = events[-1][2]
+        return events
+
+    def _line_by_line(self, whole: bytes) -> list[RawEvent]:
+        """Read complete blocks of any form."""
+        events: list[RawEvent] = []
+        for block in whole[:-2].split(b"\n\n"):
+            if len(block) > self._max_event_size:
+                raise self._too_large()
+            event = self._block(block)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _block(self, block: bytes) -> RawEvent | None:
+        """Read one block line by line, and dispatch it if it has data."""
+        event = b""
+        data: list[bytes] = []
+        for line in block.split(b"\n"):
+            name, value = _field(line)
+            if name == b"data":
+                data.append(value)
+            elif name == b"event":
+                event = value
+            elif name == b"id":
+                if b"\0" not in value:
+                    self._last_id = value
+            elif name == b"retry":
+                self._read_retry(name, value)
+            elif line[:1] == b":":
+                self._comments += 1
+        return (event, b"\n".join(data), self._last_id) if data else None
+
+    def _read_retry(self, name: bytes, value: bytes) -> None:
+        if name == b"retry" and value.isdigit():  # of bytes: ASCII digits, at least one
+            # More digits than any wait needs are cut: Python refuses to read thousands of them.
+            self._retry = int(value.lstrip(b"0")[:18] or b"0")
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    """Split a line into the field's name and its value; a comment has an empty name."""
+    name, _, value = line.partition(b":")
+    return name, value[1:] if value[:1] == b" " else value

@@ -1,0 +1,368 @@
+"""The decoder of server-sent events against WHATWG HTML 9.2.6, whatever the chunks."""
+
+from __future__ import annotations
+
+import pytest
+
+from rxtasks.errors import DecodeError
+from rxtasks.wire.sse import ServerSentEvent, SSEDecoder
+
+
+def message(data: str, id: str = "", event: str = "message") -> ServerSentEvent:
+    return ServerSentEvent(event, data, id)
+
+
+BOM = b"\xef\xbb\xbf"
+BAD = "\ufffd"
+
+# name: (stream, events, last event id, retry in ms, comments)
+CASES: dict[str, tuple[bytes, list[ServerSentEvent], str, int | None, int]] = {
+    # -------------------------------------------------------------------------- the examples
+    # of the standard, in its order
+    "standard: three blocks of data": (
+        b"data: First message.\n\ndata: Second, it\ndata: has two lines.\n\ndata: Third.\n\n",
+        [
+            message("First message."),
+            message("Second, it\nhas two lines."),
+            message("Third."),
+        ],
+        "", None, 0,
+    ),
+    "standard: named events": (
+        b"event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\n",
+        [message("73857293", event="add"), message("2153", event="remove")],
+        "", None, 0,
+    ),
+    "standard: YHOO": (
+        b"data: YHOO\ndata: +2\ndata: 10\n\n", [message("YHOO\n+2\n10")], "", None, 0,
+    ),
+    "standard: four blocks": (
+        b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event",
+        [message("first event", "1"), message("second event")], "", None, 1,
+    ),
+    "standard: two empty events": (
+        b"data\n\ndata\ndata\n\ndata:", [message(""), message("\n")], "", None, 0,
+    ),
+    "standard: identical events": (
+        b"data:test\n\ndata: test\n\n", [message("test"), message("test")], "", None, 0,
+    ),
+    # -------------------------------------------------------------------------- line ends
+    "LF": (b"data: a\n\n", [message("a")], "", None, 0),
+    "CR": (b"data: a\r\r", [message("a")], "", None, 0),
+    "CRLF": (b"data: a\r\n\r\n", [message("a")], "", None, 0),
+    "LF then CR": (b"data: a\n\r", [message("a")], "", None, 0),
+    "LF then CRLF": (b"data: a\n\r\n", [message("a")], "", None, 0),
+    "CR then CRLF": (b"data: a\r\r\n", [message("a")], "", None, 0),
+    "CRLF then CR": (b"data: a\r\n\r", [message("a")], "", None, 0),
+    "CRLF then LF": (b"data: a\r\n\n", [message("a")], "", None, 0),
+    "CR LF alone is one line end": (b"data: a\r\ndata: b\r\n\r\n", [message("a\nb")], "", None, 0),
+    "line ends mixed within an event": (
+        b"id: 1\revent: e\r\ndata: a\ndata: b\r\r\n", [message("a\nb", "1", "e")], "1", None, 0,
+    ),
+    "line ends mixed among events": (
+        b"data: a\n\ndata: b\r\rdata: c\r\n\r\n",
+        [message("a"), message("b"), message("c")], "", None, 0,
+    ),
+    "many events with CRLF": (
+        b"event: e\r\nid: 1\r\ndata: a\r\n\r\n" * 3, [message("a", "1", "e")] * 3, "1", None, 0,
+    ),
+    "many events with CR": (b"data: a\r\r" * 3, [message("a")] * 3, "", None, 0),
+    "blank lines at the start": (b"\n\n\ndata: a\n\n", [message("a")], "", None, 0),
+    "one blank line at the start": (b"\ndata: a\n\n", [message("a")], "", None, 0),
+    "blank CRLF at the start": (b"\r\ndata: a\r\n\r\n", [message("a")], "", None, 0),
+    "three line feeds between events": (
+        b"data: a\n\n\ndata: b\n\n", [message("a"), message("b")], "", None, 0,
+    ),
+    "four line feeds between events": (
+        b"data: a\n\n\n\ndata: b\n\n", [message("a"), message("b")], "", None, 0,
+    ),
+    "many blank lines at the end": (b"data: a\n\n\n\n\n", [message("a")], "", None, 0),
+    "vertical tab and form feed end no line": (
+        b"data: a\x0bb\x0cc\n\n", [message("a\x0bb\x0cc")], "", None, 0,
+    ),
+    "U+0085 ends no line": (b"data: a\xc2\x85b\n\n", [message("a\x85b")], "", None, 0),
+    "U+2028 ends no line": (b"data: a\xe2\x80\xa8b\n\n", [message("a\u2028b")], "", None, 0),
+    # -------------------------------------------------------------------------- the end
+    "empty stream": (b"", [], "", None, 0),
+    "only line feeds": (b"\n\n\n", [], "", None, 0),
+    "no blank line at the end": (b"data: a\n", [], "", None, 0),
+    "no line end at the end": (b"data: a", [], "", None, 0),
+    "a second event without an end": (b"data: a\n\ndata: b\n", [message("a")], "", None, 0),
+    "an id without an end is not kept": (
+        b"data: a\nid: 1\n\nid: 2\n", [message("a", "1")], "1", None, 0,
+    ),
+    "an event with id without an end": (b"id: 1\ndata: a\n", [], "", None, 0),
+    "a retry without a blank line counts": (b"retry: 5\n", [], "", 5, 0),
+    "a retry without a line end does not": (b"retry: 5", [], "", None, 0),
+    "a retry within an unfinished event": (b"data: a\nretry: 5\ndata: b", [], "", 5, 0),
+    # -------------------------------------------------------------------------- byte order mark
+    "BOM before data": (BOM + b"data: a\n\n", [message("a")], "", None, 0),
+    "BOM before a comment": (BOM + b": x\ndata: a\n\n", [message("a")], "", None, 1),
+    "BOM before a blank line": (BOM + b"\ndata: a\n\n", [message("a")], "", None, 0),
+    "BOM before CRLF": (BOM + b"\r\ndata: a\r\n\r\n", [message("a")], "", None, 0),
+    "two BOMs: the second belongs to the name": (BOM * 2 + b"data: a\n\n", [], "", None, 0),
+    "BOM of the second event belongs to the name": (
+        b"data: a\n\n" + BOM + b"data: b\n\n", [message("a")], "", None, 0,
+    ),
+    "BOM within data": (b"data: " + BOM + b"a\n\n", [message("\ufeffa")], "", None, 0),
+    "BOM alone": (BOM, [], "", None, 0),
+    "two thirds of a BOM": (BOM[:2] + b"data: a\n\n", [], "", None, 0),
+    "a third of a BOM": (BOM[:1], [], "", None, 0),
+    "UTF-16 BOM is no BOM": (b"\xff\xfedata: a\n\ndata: b\n\n", [message("b")], "", None, 0),
+    # -------------------------------------------------------------------------- fields
+    "no space after the colon": (b"data:a\n\n", [message("a")], "", None, 0),
+    "one space is stripped": (b"data: a\n\n", [message("a")], "", None, 0),
+    "only one space is stripped": (b"data:  a\n\n", [message(" a")], "", None, 0),
+    "a tab is not stripped": (b"data:\ta\n\n", [message("\ta")], "", None, 0),
+    "a space after the tab": (b"data:\t a\n\n", [message("\t a")], "", None, 0),
+    "trailing spaces stay": (b"data: a  \n\n", [message("a  ")], "", None, 0),
+    "a colon in the value": (b"data: a: b\n\n", [message("a: b")], "", None, 0),
+    "two colons": (b"data::a\n\n", [message(":a")], "", None, 0),
+    "a space before the colon makes another field": (b"data : a\n\n", [], "", None, 0),
+    "a space before the name makes another field": (b" data: a\n\n", [], "", None, 0),
+    "upper case makes another field": (b"Data: a\nDATA: b\n\n", [], "", None, 0),
+    "an unknown field is ignored": (b"foo: x\ndata: a\n\n", [message("a")], "", None, 0),
+    "an unknown field alone": (b"foo: x\n\n", [], "", None, 0),
+    "a name that only begins like data": (b"database: x\n\n", [], "", None, 0),
+    "a name that only ends like data": (b"xdata: a\n\n", [], "", None, 0),
+    "names that end like those of a usual event": (
+        b"data: a\n\nxdata: b\n\ndata: c\n\n", [message("a"), message("c")], "", None, 0,
+    ),
+    "a name with an invalid byte": (b"da\xffta: a\n\n", [], "", None, 0),
+    "a name with a NUL": (b"data\0: a\n\n", [], "", None, 0),
+    "a line without colon is a name": (b"nothing\ndata: a\n\n", [message("a")], "", None, 0),
+    "data without colon": (b"data\n\n", [message("")], "", None, 0),
+    "data without value": (b"data:\n\n", [message("")], "", None, 0),
+    "data that is one space": (b"data: \n\n", [message("")], "", None, 0),
+    "data that is two spaces": (b"data:  \n\n", [message(" ")], "", None, 0),
+    "data with a NUL": (b"data: a\0b\n\n", [message("a\0b")], "", None, 0),
+    "two empty data lines": (b"data:\ndata:\n\n", [message("\n")], "", None, 0),
+    "an empty line in the middle": (
+        b"data: a\ndata\ndata: b\n\n", [message("a\n\nb")], "", None, 0,
+    ),
+    "data that looks like a field": (b"data: id: 7\n\n", [message("id: 7")], "", None, 0),
+    "data that looks like data": (b"data: data: a\n\n", [message("data: a")], "", None, 0),
+    "data around other fields": (
+        b"data: a\nid: 1\ndata: b\n\n", [message("a\nb", "1")], "1", None, 0,
+    ),
+    "many data lines": (b"data: x\n" * 50 + b"\n", [message("\n".join("x" * 50))], "", None, 0),
+    # -------------------------------------------------------------------------- event
+    "event before data": (b"event: e\ndata: a\n\n", [message("a", event="e")], "", None, 0),
+    "event after data": (b"data: a\nevent: e\n\n", [message("a", event="e")], "", None, 0),
+    "the last event counts": (
+        b"event: e\nevent: f\ndata: a\n\n", [message("a", event="f")], "", None, 0,
+    ),
+    "an empty event means message": (b"event:\ndata: a\n\n", [message("a")], "", None, 0),
+    "event without colon means message": (
+        b"event: e\nevent\ndata: a\n\n", [message("a")], "", None, 0,
+    ),
+    "event that is one space": (b"event: \ndata: a\n\n", [message("a")], "", None, 0),
+    "event that is two spaces": (b"event:  \ndata: a\n\n", [message("a", event=" ")], "", None, 0),
+    "event named message": (b"event: message\ndata: a\n\n", [message("a")], "", None, 0),
+    "event does not last": (
+        b"event: e\ndata: a\n\ndata: b\n\n", [message("a", event="e"), message("b")], "", None, 0,
+    ),
+    "event without data is forgotten": (b"event: e\n\ndata: a\n\n", [message("a")], "", None, 0),
+    "event without space": (b"event:e\ndata:a\n\n", [message("a", event="e")], "", None, 0),
+    "event in UTF-8": (b"event: \xc3\xa9\ndata: a\n\n", [message("a", event="é")], "", None, 0),
+    # -------------------------------------------------------------------------- id
+    "id before data": (b"id: 1\ndata: a\n\n", [message("a", "1")], "1", None, 0),
+    "id after data": (b"data: a\nid: 1\n\n", [message("a", "1")], "1", None, 0),
+    "id lasts": (
+        b"id: 1\ndata: a\n\ndata: b\n\n", [message("a", "1"), message("b", "1")], "1", None, 0,
+    ),
+    "the last id counts": (b"id: 1\nid: 2\ndata: a\n\n", [message("a", "2")], "2", None, 0),
+    "each event has its id": (
+        b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n",
+        [message("a", "1"), message("b", "2")], "2", None, 0,
+    ),
+    "an empty id resets": (
+        b"id: 1\ndata: a\n\nid:\ndata: b\n\n", [message("a", "1"), message("b")], "", None, 0,
+    ),
+    "id without colon resets": (
+        b"id: 1\ndata: a\n\nid\ndata: b\n\n", [message("a", "1"), message("b")], "", None, 0,
+    ),
+    "id that is one space resets": (
+        b"id: 1\ndata: a\n\nid: \ndata: b\n\n", [message("a", "1"), message("b")], "", None, 0,
+    ),
+    "id that is two spaces": (b"id:  \ndata: a\n\n", [message("a", " ")], " ", None, 0),
+    "an id with NUL is ignored": (
+        b"id: 1\ndata: a\n\nid: 2\0\ndata: b\n\n",
+        [message("a", "1"), message("b", "1")], "1", None, 0,
+    ),
+    "an id with NUL does not undo one before": (
+        b"id: 1\nid: \0\ndata: a\n\n", [message("a", "1")], "1", None, 0,
+    ),
+    "an id alone is kept, nothing is dispatched": (b"id: 1\n\n", [], "1", None, 0),
+    "an id alone holds for the next event": (
+        b"id: 1\n\ndata: a\n\n", [message("a", "1")], "1", None, 0,
+    ),
+    "an id after an event comes too late for it": (
+        b"data: a\n\nid: 1\n\n", [message("a")], "1", None, 0,
+    ),
+    "an id with spaces within": (b"id: a b\ndata: a\n\n", [message("a", "a b")], "a b", None, 0),
+    "an id with a colon": (b"id: e:7\ndata: a\n\n", [message("a", "e:7")], "e:7", None, 0),
+    "an id that looks like data": (
+        b"id: data: x\ndata: a\n\n", [message("a", "data: x")], "data: x", None, 0,
+    ),
+    "id before event": (b"id: 1\nevent: e\ndata: a\n\n", [message("a", "1", "e")], "1", None, 0),
+    "event before id": (b"event: e\nid: 1\ndata: a\n\n", [message("a", "1", "e")], "1", None, 0),
+    "an invalid id": (b"id: \xff\ndata: a\n\n", [message("a", BAD)], BAD, None, 0),
+    # -------------------------------------------------------------------------- retry
+    "retry": (b"retry: 3000\n\n", [], "", 3000, 0),
+    "retry without space": (b"retry:3000\n\n", [], "", 3000, 0),
+    "retry within an event": (b"retry: 1\ndata: a\n\n", [message("a")], "", 1, 0),
+    "the last retry counts": (b"retry: 1\nretry: 2\n\n", [], "", 2, 0),
+    "retry of zero": (b"retry: 0\n\n", [], "", 0, 0),
+    "retry with leading zeros": (b"retry: 000000000000000000000000000007\n\n", [], "", 7, 0),
+    "negative retry": (b"retry: -5\n\n", [], "", None, 0),
+    "retry with a plus": (b"retry: +5\n\n", [], "", None, 0),
+    "fractional retry": (b"retry: 1.5\n\n", [], "", None, 0),
+    "retry in words": (b"retry: soon\n\n", [], "", None, 0),
+    "empty retry": (b"retry:\n\n", [], "", None, 0),
+    "retry without colon": (b"retry\n\n", [], "", None, 0),
+    "retry with two spaces": (b"retry:  5\n\n", [], "", None, 0),
+    "retry with a trailing space": (b"retry: 5 \n\n", [], "", None, 0),
+    "retry in Arabic digits": ("retry: \u0665\n\n".encode(), [], "", None, 0),
+    "retry with an underscore": (b"retry: 1_0\n\n", [], "", None, 0),
+    "a bad retry leaves the good one": (b"retry: 5\nretry: x\n\n", [], "", 5, 0),
+    # -------------------------------------------------------------------------- comments
+    "a comment": (b": hello\n\n", [], "", None, 1),
+    "an empty comment": (b":\n\n", [], "", None, 1),
+    "a comment without a blank line": (b":\n", [], "", None, 1),
+    "comments without blank lines": (b":\n:\n:ping\n", [], "", None, 3),
+    "a comment within an event": (b"data: a\n: x\ndata: b\n\n", [message("a\nb")], "", None, 1),
+    "a comment before an event": (b":x\ndata: a\n\n", [message("a")], "", None, 1),
+    "a comment between events": (
+        b"data: a\n\n:x\n\ndata: b\n\n", [message("a"), message("b")], "", None, 1,
+    ),
+    "a comment that looks like data": (b":data: a\n\n", [], "", None, 1),
+    "a comment with CRLF": (b":x\r\n\r\ndata: a\r\n\r\n", [message("a")], "", None, 1),
+    "a comment in an unfinished event": (b"data: a\n:x\n", [], "", None, 1),
+    "two colons are a comment": (b":: a\n\n", [], "", None, 1),
+    # -------------------------------------------------------------------------- UTF-8
+    "two bytes": ("data: é\n\n".encode(), [message("é")], "", None, 0),
+    "three bytes": ("data: €\n\n".encode(), [message("€")], "", None, 0),
+    "four bytes": ("data: 🐟\n\n".encode(), [message("🐟")], "", None, 0),
+    "an invalid byte": (b"data: a\xffb\n\n", [message(f"a{BAD}b")], "", None, 0),
+    "a lone continuation byte": (b"data: \x80\n\n", [message(BAD)], "", None, 0),
+    "a character cut off by the line end": (b"data: \xe2\x82\n\n", [message(BAD)], "", None, 0),
+    "a character cut off by CR": (b"data: \xe2\x82\r\r", [message(BAD)], "", None, 0),
+    "an overlong slash": (b"data: \xc0\xaf\n\n", [message(BAD * 2)], "", None, 0),
+    "a surrogate": (b"data: \xed\xa0\x80\n\n", [message(BAD * 3)], "", None, 0),
+    "beyond Unicode": (b"data: \xf4\x90\x80\x80\n\n", [message(BAD * 4)], "", None, 0),
+    # -------------------------------------------------------------------------- forms mixed
+    "usual forms one after the other": (
+        b"data:a\n\nevent:e\ndata:b\n\nid:1\ndata:c\n\nid:2\nevent:f\ndata:d\n\n"
+        + b"event:g\nid:3\ndata:e\n\ndata:f\n\n",
+        [
+            message("a"), message("b", event="e"), message("c", "1"), message("d", "2", "f"),
+            message("e", "3", "g"), message("f", "3"),
+        ],
+        "3", None, 0,
+    ),
+    "a form with as many lines as another": (
+        b"event: e\ndata: a\n\nid: 1\ndata: b\n\n",
+        [message("a", event="e"), message("b", "1")], "1", None, 0,
+    ),
+    "two data lines after usual events": (
+        b"data: a\n\ndata: b\n\ndata: c\ndata: d\n\n",
+        [message("a"), message("b"), message("c\nd")], "", None, 0,
+    ),
+    "no data among usual events": (
+        b"event: e\nid: 1\ndata: a\n\nevent: e\nid: 2\n\nevent: e\nid: 3\ndata: b\ndata: c\n\n",
+        [message("a", "1", "e"), message("b\nc", "3", "e")], "3", None, 0,
+    ),
+}  # fmt: skip
+
+
+def outcome(decoder: SSEDecoder, chunks: list[bytes]) -> tuple[object, ...]:
+    events = [event for chunk in chunks for event in decoder.feed(chunk)]
+    return events, decoder.last_event_id, decoder.retry, decoder.comments
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stream_means_what_the_standard_says(name: str) -> None:
+    stream, *expected = CASES[name]
+    assert outcome(SSEDecoder(), [stream]) == tuple(expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stream_means_the_same_however_it_is_cut_in_two(name: str) -> None:
+    stream, *expected = CASES[name]
+    for at in range(len(stream) + 1):
+        assert outcome(SSEDecoder(), [stream[:at], stream[at:]]) == tuple(expected), at
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stream_means_the_same_byte_by_byte_and_with_empty_chunks(name: str) -> None:
+    stream, *expected = CASES[name]
+    chunks = [chunk for i in range(len(stream)) for chunk in (b"", stream[i : i + 1])]
+    assert outcome(SSEDecoder(), chunks) == tuple(expected)
+
+
+def test_an_event_is_delivered_as_soon_as_its_blank_line_is_there() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: a\n") == []
+    assert decoder.feed(b"\n") == [message("a")]
+    assert decoder.feed(b"data: b\r\r") == [message("b")]  # not waiting for an LF that may follow
+
+
+def test_the_id_moves_only_when_its_block_is_complete() -> None:
+    decoder = SSEDecoder("6")
+    assert decoder.last_event_id == "6"
+    assert decoder.feed(b"data: a\n\n") == [message("a", "6")]
+    decoder.feed(b"id: 7\ndata: b\n")
+    assert decoder.last_event_id == "6"
+    assert decoder.feed(b"\n") == [message("b", "7")]
+    assert decoder.last_event_id == "7"
+
+
+def test_raw_events_are_plain_tuples_of_bytes() -> None:
+    decoder = SSEDecoder()
+    raw = decoder.feed_raw(b"data: \xff\n\nevent: e\nid: 1\ndata: b\n\n")
+    assert raw == [(b"", b"\xff", b""), (b"e", b"b", b"1")]
+    assert {type(event) for event in raw} == {tuple}
+
+
+def test_a_heartbeat_that_never_ends_its_block_takes_no_memory() -> None:
+    decoder = SSEDecoder(max_event_size=100)
+    for _ in range(1000):
+        assert decoder.feed(b": ping\n") == []
+    assert decoder.comments == 1000
+    assert decoder.feed(b"data: a\n\n") == [message("a")]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_event_beyond_the_limit_is_an_error(size: int) -> None:
+    stream = b"data: ok\n\ndata: " + b"x" * 200
+    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        outcome(SSEDecoder(max_event_size=100), chunks)
+
+
+def test_a_complete_event_beyond_the_limit_is_an_error() -> None:
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        SSEDecoder(max_event_size=100).feed(b"data: " + b"x" * 200 + b"\n\n")
+
+
+def test_many_events_within_the_limit_may_be_larger_together() -> None:
+    decoder = SSEDecoder(max_event_size=100)
+    assert decoder.feed(b"data: ok\n\n" * 50) == [message("ok")] * 50
+
+
+def test_a_large_event_in_many_chunks_is_read_in_linear_time() -> None:
+    class Counted(bytes):
+        """Counts how often its bytes are searched."""
+
+        searched = 0
+
+        def rfind(self, *args: object) -> int:
+            Counted.searched += 1
+            return super().rfind(*args)  # type: ignore[arg-type]
+
+    decoder = SSEDecoder()
+    chunks = [Counted(b"data: "), *(Counted(b"x" * 1024) for _ in range(2000)), Counted(b"\n\n")]
+    events = [event for chunk in chunks for event in decoder.feed_raw(chunk)]
+    assert [len(data) for _, data, _ in events] == [1024 * 2000]
+    assert 2000 <= Counted.searched <= len(chunks)  # each once
