@@ -219,8 +219,8 @@ class TaskState:
                 self._open_tools[message.id] = message
 
     def _drafted(self) -> Draft:
-        at = self._stamp()
         if self.draft is None:
+            at = self._stamp()  # not for each delta: they are many, and nobody asks when
             self.draft = Draft(new_id("msg", at), at, self.log.last + 1)
         return self.draft
 

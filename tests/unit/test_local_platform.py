@@ -453,6 +453,19 @@ async def test_deleting_ends_the_streams_and_forgets_the_task(platform: Local) -
     assert (await platform.start(ECHO, "new", idempotency_key="a")).id != ref.id
 
 
+async def test_deleting_a_task_at_rest_ends_its_streams(platform: Local) -> None:
+    ref = TaskRef((await platform.start(ECHO, "hi")).id)
+    await finished(platform, ref)
+    reader = asyncio.ensure_future(drain(platform, ref))
+    await asyncio.sleep(0)
+
+    await platform.end(ref)
+
+    assert len(await reader) == 5
+    with pytest.raises(TaskNotFound):
+        await platform.cancel(ref)
+
+
 # ------------------------------------------------------------------ listing
 
 

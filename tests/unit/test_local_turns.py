@@ -644,6 +644,21 @@ async def test_nobody_can_be_asked_after_the_turn() -> None:
     assert info.requests == ()
 
 
+async def test_an_agent_that_cancels_itself_takes_the_waiting_turns_along() -> None:
+    async def agent(ctx: Context) -> Any:
+        raise asyncio.CancelledError
+        yield message("never")  # type: ignore[unreachable]
+
+    async with running(agent=agent) as platform:
+        ref = TaskRef((await platform.start(AgentRef("agent"), "one")).id)
+        await platform.send(ref, "two")
+        await until(platform, ref, settled(2))
+        info, facts = await read(platform, ref)
+
+    assert info.status is TaskStatus.CANCELLED
+    assert texts(facts) == ["one", "two"]
+
+
 async def test_an_agent_can_delete_its_own_task() -> None:
     outcome: list[str] = []
 
@@ -663,3 +678,32 @@ async def test_an_agent_can_delete_its_own_task() -> None:
 
     assert outcome == ["cancelled"]
     assert batches[-1].items[-1].status is TaskStatus.CANCELLED  # type: ignore[union-attr]
+
+
+@pytest.mark.looptime
+async def test_an_agent_that_was_left_alone_is_closed_at_its_next_word() -> None:
+    words: list[str] = []
+
+    async def stubborn(ctx: Context) -> Any:
+        try:
+            for _ in range(3):
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    words.append("no")
+            yield message("too late")
+            words.append("went on")
+        finally:
+            words.append("closed")
+
+    async with running(stubborn=stubborn) as platform:
+        ref = TaskRef((await platform.start(AgentRef("stubborn"), "hi")).id)
+        await asyncio.sleep(0)
+        await platform.cancel(ref)
+        await asyncio.sleep(1)
+        # The one that leaves last tells the agent once more, so that its three waits are over.
+        await platform.aclose()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert words == ["no", "no", "no", "closed"]
