@@ -72,7 +72,7 @@ class TaskRef(Struct, frozen=True):
         """Read what `str(ref)` gave; anything that has not that form is a bare task id."""
         match text.split("/"):
             case ["agent" | "workforce" as kind, agent, task] if agent and task:
-                return cls(unquote(task), AgentRef(unquote(agent), kind))  # type: ignore[arg-type]
+                return cls(unquote(task), AgentRef(unquote(agent), kind))
             case _:
                 return cls(text)
 
@@ -218,6 +218,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         expires_in: Seconds that the credential of this connection will live, if it expires. Told
             once, in the first batch.
         task: The id of the task that these items are about, where the stream carries many.
+        final: The server says that there will be no stream any more (HTTP 204): do not reconnect.
     """
 
     items: Sequence[StreamItem] = ()
@@ -227,6 +228,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     reset: bool = False
     expires_in: float | None = None
     task: str | None = None
+    final: bool = False
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

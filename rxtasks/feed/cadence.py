@@ -1,0 +1,148 @@
+"""The pace of polling. (pure)
+
+`Cadence.next_delay` says how long to wait for the next poll of one kind; `Budget` slows all tasks
+of a client down together when the platform asks for it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rxtasks.models import TaskStatus
+
+__all__ = ["Budget", "Cadence", "Facts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the pace of one kind of poll depends on.
+
+    Attributes:
+        what: Which poll: of the metadata, or of the messages.
+        status: Where the task stands.
+        settled: The latest turn has ended and been reconciled.
+        since_sent: Seconds since a message was accepted.
+        since_change: Seconds since anything changed.
+        stream: What a stream carries that stands now and is healthy; "nothing" if none does.
+        since_drop: Seconds since a stream broke that is being reconnected; None if none is.
+        quiet: Seconds since the last delta of a text that is not final; None if there is none.
+        metadata_first: Metadata says when messages change, so that messages can wait for it.
+    """
+
+    what: Literal["metadata", "messages"] = "metadata"
+    status: TaskStatus = TaskStatus.RUNNING
+    settled: bool = False
+    since_sent: float = float("inf")
+    since_change: float = 0.0
+    stream: Literal["everything", "deltas", "hints", "nothing"] = "nothing"
+    since_drop: float | None = None
+    quiet: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cadence:
+    """How often to poll. All times are in seconds.
+
+    Attributes:
+        fastest: Between polls right after a message was accepted, and after a change.
+        running_metadata: The longest between two polls of the metadata of a running task.
+        running_messages: The longest between two polls of the messages of a running task.
+        waiting: The longest while the task waits for a person or is paused.
+        idle: The longest while nothing goes on.
+        safety: Between polls while a stream that carries everything is healthy.
+        reconnecting: How long a broken stream that resumes by itself may take before polls help.
+        quiet: How long deltas are quiet before the final text is looked for.
+        stretch: By how much a delay grows with the time since the last change.
+        jitter: Delays are shortened at random by up to this share, so that tasks do not poll in
+            step.
+        margin: From how long before the newest message polls read again every `margin_every`,
+            since late messages can be back-dated.
+        margin_every: How often they do so.
+        linger: How long a stream is held after a turn has ended.
+        start_timeout: How long an accepted message may stay without any effect.
+        grace: How long a message may stay unfinished after the platform said that it is idle.
+    """
+
+    fastest: float = 0.4
+    running_metadata: float = 2.0
+    running_messages: float = 5.0
+    waiting: float = 30.0
+    idle: float = 120.0
+    safety: float = 30.0
+    reconnecting: float = 2.0
+    quiet: float = 0.3
+    stretch: float = 0.25
+    jitter: float = 0.1
+    margin: float = 5.0
+    margin_every: float = 5.0
+    linger: float = 10.0
+    start_timeout: float = 30.0
+    grace: float = 10.0
+    random: Callable[[], float] = field(default_factory=lambda: random.Random().random)  # noqa: S311
+
+    def next_delay(self, facts: Facts) -> float:
+        """Say how many seconds to wait for the next poll of `facts.what`.
+
+        The delay is the longer, the longer nothing has changed; a message that was just accepted
+        counts as a change. It is infinite where such a poll is not needed at all: an idle task's
+        messages are polled when its metadata says that something changed.
+        """
+        delay = self._delay(facts)
+        return delay * (1.0 - self.jitter * self.random()) if delay < float("inf") else delay
+
+    def _delay(self, facts: Facts) -> float:
+        messages = facts.what == "messages"
+        if facts.settled or facts.status is TaskStatus.IDLE and facts.since_sent > self.idle:
+            if messages:
+                return float("inf")
+            return self._stretched(self.idle, since=facts.since_change)
+        if facts.stream == "everything":
+            return self.safety
+        if facts.since_drop is not None and facts.since_drop < self.reconnecting:
+            # The stream will make up for what it missed, in order: give it a moment.
+            return self.reconnecting - facts.since_drop
+        if messages and facts.quiet is not None and facts.stream == "deltas":
+            # While text flows, the message is not final; once it is quiet, it may be.
+            if facts.quiet < self.quiet:
+                return self.running_messages
+            return min(self.running_messages, max(self.quiet, self.stretch * facts.quiet))
+        since = min(facts.since_change, facts.since_sent)
+        if facts.status in (TaskStatus.ACTION, TaskStatus.PAUSED):
+            return self._stretched(self.waiting, since=since)
+        longest = self.running_messages if messages else self.running_metadata
+        return self._stretched(longest, since=since)
+
+    def _stretched(self, longest: float, *, since: float) -> float:
+        return min(longest, max(self.fastest, self.stretch * since))
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all tasks of a client share: how much they are slowed down together.
+
+    Attributes:
+        slowdown: By how much every delay is multiplied; 1 at best.
+        not_before: No poll before this time.
+    """
+
+    slowdown: float = 1.0
+    not_before: float = 0.0
+    most: float = 32.0
+    recovery: float = 0.9
+
+    def limited(self, now: float, retry_after: float | None) -> None:
+        """A poll was answered with 429: everybody slows down, and waits as long as was asked."""
+        if now >= self.not_before:  # polls that were under way together count once
+            self.slowdown = min(self.most, self.slowdown * 2.0)
+        self.not_before = max(self.not_before, now + (1.0 if retry_after is None else retry_after))
+
+    def answered(self) -> None:
+        """A poll was answered: recover, gradually."""
+        self.slowdown = max(1.0, self.slowdown * self.recovery)
+
+    def when(self, now: float, delay: float) -> float:
+        """Say at which time a poll is due that wants to wait for `delay` seconds."""
+        return max(now + delay * self.slowdown, self.not_before)

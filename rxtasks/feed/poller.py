@@ -1,0 +1,176 @@
+"""The poll loop of one task: a timer while it waits, an asyncio task only while it polls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from rxtasks.errors import PlatformError, RateLimited, TransportError
+from rxtasks.feed.cadence import Facts
+from rxtasks.feed.limits import Limits
+from rxtasks.platforms.base import Want
+from rxtasks.wire.backoff import Backoff
+
+__all__ = ["Polled", "Poller"]
+
+_TOGETHER = 0.1  # seconds: polls that are due so close to each other are made as one
+_LONGEST_POLL = 120.0  # seconds: a poll of many pages may take more than one request's time-out
+
+
+class Polled(Protocol):
+    """What a poller polls for. All but `poll` are synchronous."""
+
+    async def poll(self, want: Want) -> None:
+        """Poll once, and merge what was found."""
+        ...
+
+    def facts(self, what: str) -> Facts:
+        """On what the pace of one kind of poll depends."""
+        ...
+
+    def poll_failed(self, error: Exception, attempt: int, retry_in: float) -> bool:
+        """Take note that a poll failed; False ends the polling."""
+        ...
+
+
+class Poller:
+    """Polls metadata and messages, each at its own pace."""
+
+    def __init__(self, limits: Limits, polled: Polled, backoff: Backoff) -> None:
+        self._limits = limits
+        self._polled = polled
+        self._backoff = backoff
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._running = False
+        self._waiting = False  # for a place
+        self._attempt = 0
+        self._metadata_at = self._messages_at = float("inf")
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last poll failed."""
+        return self._attempt > 0
+
+    def start(self, delay: float) -> None:
+        """Begin to poll, both kinds after a delay in seconds."""
+        self._running = True
+        self._attempt = 0
+        self._metadata_at = self._messages_at = self._limits.now() + delay
+        self._arm()
+
+    def stop(self) -> None:
+        """Stop: one loop turn later nothing of it is left."""
+        self._running = self._waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def poke(self, *, metadata: bool = False, messages: bool = False, delay: float = 0.0) -> None:
+        """Make polls due at once (or after a delay), unless they are due sooner."""
+        if not self._running:
+            return
+        due = max(self._limits.now() + delay, self._limits.budget.not_before)
+        if metadata:
+            self._metadata_at = min(self._metadata_at, due)
+        if messages:
+            self._messages_at = min(self._messages_at, due)
+        self._arm()
+
+    def repace(self) -> None:
+        """Work out anew when polls are due: something changed on which the pace depends."""
+        if self._running and self._attempt == 0:
+            self._metadata_at = self._due("metadata")
+            self._messages_at = self._due("messages")
+            self._arm()
+
+    def _due(self, what: str) -> float:
+        return self._limits.budget.when(
+            self._limits.now(), self._limits.cadence.next_delay(self._polled.facts(what))
+        )
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._running or self._waiting or self._task is not None:
+            return
+        due = min(self._metadata_at, self._messages_at)
+        if due < float("inf"):
+            self._timer = self._limits.at(due, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._waiting = True
+        self._limits.submit(self._launch)
+
+    def _launch(self) -> bool:
+        if not (self._running and self._waiting):
+            return False
+        self._waiting = False
+        together = self._limits.now() + _TOGETHER
+        want = Want(
+            info=self._metadata_at <= together,
+            messages=self._messages_at <= together,
+        )
+        self._task = self._limits.spawn(self._poll(want))
+        # Not in a `finally` of the poll: one that is cancelled before its first step has none.
+        self._task.add_done_callback(lambda _: self._limits.polled())
+        return True
+
+    async def _poll(self, want: Want) -> None:
+        me = asyncio.current_task()
+        if want.info:
+            self._metadata_at = float("inf")
+        if want.messages:
+            self._messages_at = float("inf")
+        error = await self._attempt_poll(want)
+        if self._task is not me:
+            return  # stopped meanwhile
+        self._task = None
+        if error is None:
+            self._answered(want)
+        elif not self._failed(error, want):
+            return
+        self._arm()
+
+    async def _attempt_poll(self, want: Want) -> Exception | None:
+        try:
+            async with asyncio.timeout(_LONGEST_POLL) as limit:
+                await self._polled.poll(want)
+        except TimeoutError as error:
+            if limit.expired():
+                return TransportError(f"the poll took longer than {_LONGEST_POLL:.0f} s")
+            return error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
+            return error
+        return None
+
+    def _answered(self, want: Want) -> None:
+        self._attempt = 0
+        self._limits.budget.answered()
+        # What became due while this poll was under way stays due.
+        if want.info:
+            self._metadata_at = min(self._metadata_at, self._due("metadata"))
+        if want.messages:
+            self._messages_at = min(self._messages_at, self._due("messages"))
+
+    def _failed(self, error: Exception, want: Want) -> bool:
+        now = self._limits.now()
+        self._attempt += 1
+        retry_after = error.retry_after if isinstance(error, PlatformError) else None
+        if isinstance(error, RateLimited):
+            self._limits.budget.limited(now, retry_after)
+        delay = self._backoff.delay(self._attempt, retry_after)
+        due = self._limits.budget.when(now, delay)
+        if not self._polled.poll_failed(error, self._attempt, due - now):
+            self.stop()
+            return False
+        if want.info:
+            self._metadata_at = due
+        if want.messages:
+            self._messages_at = due
+        return True

@@ -1,0 +1,211 @@
+"""Keeps one stream open: reconnects, renews credentials, notices silence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from rxtasks.errors import (
+    AuthenticationError,
+    PlatformError,
+    TransportError,
+    UnsupportedOperation,
+)
+from rxtasks.feed.limits import Limits
+from rxtasks.platforms.base import Batch
+from rxtasks.wire.backoff import Backoff
+
+__all__ = ["Pump", "Sink"]
+
+_LASTED = 10.0  # seconds after which a connection counts as having worked
+_SHORTEST_WATCH = 10.0  # seconds: no server that sends heartbeats is hurried more than that
+_REFUSALS = 3  # refusals of fresh credentials in a row until a stream is given up
+
+
+class Sink(Protocol):
+    """Takes what a stream brings. All calls are synchronous, on the loop."""
+
+    def stream_opened(self) -> None:
+        """A connection stands."""
+        ...
+
+    def stream_batch(self, batch: Batch) -> bool:
+        """Take a batch; False asks for a reconnect from the cursor before it."""
+        ...
+
+    def stream_lost(self, error: Exception | None, attempt: int, retry_in: float) -> None:
+        """The connection is gone (None: the server ended it cleanly) and will be opened anew."""
+        ...
+
+    def stream_over(self) -> None:
+        """There will be no stream any more."""
+        ...
+
+
+class _Restart(Exception):  # noqa: N818 - a signal, not an error
+    """The connection is to be opened anew, although it works."""
+
+
+class Pump:
+    """Runs one stream until it is stopped.
+
+    Attributes:
+        cursor: Where the next connection goes on.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        connect: Callable[[str | None], AsyncIterator[Batch]],
+        sink: Sink,
+        *,
+        backoff: Backoff,
+        idle_limit: float = 60.0,
+    ) -> None:
+        self.cursor: str | None = None
+        self._limits = limits
+        self._connect = connect
+        self._sink = sink
+        self._backoff = backoff
+        self._idle_limit = idle_limit
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started, and neither stopped nor given up."""
+        return self._task is not None
+
+    def start(self) -> None:
+        """Open the stream and keep it open."""
+        if self._task is None:
+            self._task = self._limits.spawn(self._run())
+
+    def stop(self) -> None:
+        """Close the stream: one loop turn later nothing of it is left."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        attempt = refused = 0
+        while True:
+            opened_at = self._limits.now()
+            connection = _Connection(self._limits, self._idle_limit)
+            error: Exception | None = None
+            try:
+                await self._read(connection)
+            except _Restart:
+                continue
+            except UnsupportedOperation:
+                break
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the stream is lost
+                error = failure
+            if connection.final:
+                break
+            refused = refused + 1 if isinstance(error, AuthenticationError) else 0
+            if refused >= _REFUSALS:
+                break
+            lasted = self._limits.now() - opened_at >= _LASTED
+            attempt = 1 if connection.brought or lasted else attempt + 1
+            wait = error.retry_after if isinstance(error, PlatformError) else None
+            retry_in = self._backoff.delay(attempt, wait)
+            self._sink.stream_lost(error, attempt, retry_in)
+            await asyncio.sleep(retry_in)
+        self._task = None
+        self._sink.stream_over()
+
+    async def _read(self, connection: _Connection) -> None:
+        with connection:
+            async with contextlib.aclosing(self._connect(self.cursor)) as batches:  # type: ignore[type-var]
+                opened = False
+                async for batch in batches:
+                    if not opened:
+                        opened = True
+                        self._sink.stream_opened()
+                    connection.alive(batch)
+                    if batch.final:
+                        return
+                    if batch.items or batch.reset:
+                        if not self._sink.stream_batch(batch):
+                            raise _Restart
+                    if batch.cursor is not None:
+                        self.cursor = batch.cursor
+
+
+class _Connection:
+    """Watches over one connection: silence breaks it, and credentials about to expire renew it.
+
+    It compares timestamps in one timer instead of arming a timer for every batch.
+    """
+
+    def __init__(self, limits: Limits, idle_limit: float) -> None:
+        self.final = False
+        self.brought = False
+        self._limits = limits
+        self._idle_limit = idle_limit
+        self._heard = limits.now()
+        self._longest = 0.0  # between two signs of life, of which one was a heartbeat
+        self._heartbeats = 0
+        self._renew_at = float("inf")
+        self._renew_by = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reason: Exception | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._arm()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._reason is not None and isinstance(error, asyncio.CancelledError):
+            # Ours, unless somebody else has cancelled as well.
+            if self._task is not None and self._task.uncancel() == 0:
+                raise self._reason from None
+
+    def alive(self, batch: Batch) -> None:
+        """Take note of a sign of life."""
+        now = self._limits.now()
+        if batch.items:
+            self.brought = True
+        elif self._heartbeats or batch.expires_in is None:
+            self._heartbeats += 1
+            self._longest = max(self._longest, now - self._heard)
+        self._heard = now
+        self.final = batch.final
+        if batch.expires_in is not None:
+            ahead = min(30.0, 0.2 * batch.expires_in)
+            self._renew_by = now + max(2.0, batch.expires_in)
+            self._renew_at = max(now + 1.0, self._renew_by - ahead)
+            self._arm()
+
+    def _patience(self) -> float:
+        if self._heartbeats < 4:  # noqa: PLR2004 - the first batch and three heartbeats
+            return self._idle_limit
+        return min(self._idle_limit, max(_SHORTEST_WATCH, 3.0 * self._longest))
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = min(self._heard + self._patience(), self._renew_at)
+        self._timer = self._limits.at(due, self._check)
+
+    def _check(self) -> None:
+        now = self._limits.now()
+        patience = self._patience()
+        if now - self._heard >= patience:
+            self._break(TransportError(f"the stream was silent for {patience:.0f} s"))
+        elif now >= self._renew_at and (now - self._heard >= 1.0 or now >= self._renew_by - 1.0):
+            self._break(_Restart())
+        else:
+            if now >= self._renew_at:
+                self._renew_at = now + 0.5  # wait for a quiet moment
+            self._arm()
+
+    def _break(self, reason: Exception) -> None:
+        self._reason = reason
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,294 @@
+"""What is known of a task, and what of it is new. (pure)
+
+It brings the ledger (messages), the turn (has it ended?) and the metadata together, and answers
+everything that arrives with an `Outcome`: what to append to the log, and what follows from it.
+It knows no clock: whoever calls says what time it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rxtasks.feed.ledger import Item, Ledger
+from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.models import (
+    AgentErrorMessage,
+    Connection,
+    Delta,
+    EventValue,
+    TaskInfo,
+    TaskStatus,
+    TaskUpdate,
+    UserMessage,
+)
+from rxtasks.platforms.base import Accepted, Batch, Hint, Metadata, Snapshot, TaskRef
+
+__all__ = ["Outcome", "PollMark", "State"]
+
+_logger = logging.getLogger("rxtasks.feed")
+
+_MERGED = (
+    "platform_state",
+    "name",
+    "agent_id",
+    "created_at",
+    "updated_at",
+    "requests",
+    "turn",
+    "usage",
+    "cost",
+    "degraded",
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What follows from what arrived.
+
+    Attributes:
+        history: To append, as what had been there before the task was watched.
+        values: To append.
+        began: A new turn has begun.
+        reconcile: The turn is about to settle: its messages are to be read once more.
+        settled: The turn has ended, and everything of it is in `values` or was before.
+        poll: Something changed that only a poll can tell.
+        switched: Deltas went on to another message or kind, so the one before is final.
+    """
+
+    history: list[EventValue | list[Delta]] = field(default_factory=list[Any])
+    values: list[EventValue | list[Delta]] = field(default_factory=list[Any])
+    began: bool = False
+    reconcile: bool = False
+    settled: bool = False
+    poll: bool = False
+    switched: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class PollMark:
+    """What was known when a poll began."""
+
+    tick: int
+    sends: int
+    cursor: str | None
+    reconcile: bool
+    margin: bool
+
+
+class State:
+    """Everything that is known of one task.
+
+    Attributes:
+        info: The metadata.
+        turn: How far the latest turn has come.
+        ledger: Which messages are known.
+        cursor: Where the next poll of messages goes on.
+        connection: How the task is being watched; whoever watches it sets this.
+    """
+
+    def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
+        self.info = info
+        self.turn = turn
+        self.ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
+        self.cursor: str | None = None
+        self.connection: Connection = "idle"
+        self._delta_key: tuple[str, type[Delta]] | None = None
+        self._platform = platform
+        self._turn_cursor: str | None = None
+        self._sends = 0
+        self._ours = False  # the task was started by us, so nothing of it is history
+        self._told: TaskUpdate | None = None
+        self._was = turn.state
+        self._unknown_words: set[str] = set()
+
+    # ------------------------------------------------------------------ what arrives
+
+    def sent(
+        self, text: str, accepted: Accepted, now: float, *, started: TaskRef | None = None
+    ) -> Outcome:
+        """A message was accepted; with `started`, it has started this task."""
+        if started is not None:
+            self._ours = True
+            agent = started.agent.id if started.agent else None
+            self.info = msgspec.structs.replace(self.info, id=started.id, agent_id=agent)
+        self._sends += 1
+        self._turn_cursor = self.cursor
+        self.turn.sent(text, accepted, now, started=started is not None)
+        return self._conclude([accepted.info] if accepted.info is not None else [], now)
+
+    def mark(self, *, margin: bool, messages: bool) -> PollMark:
+        """Note that a poll begins."""
+        reconcile = messages and self.turn.state is TurnState.SETTLING
+        return PollMark(
+            tick=self.ledger.mark(),
+            sends=self._sends,
+            cursor=self._turn_cursor if reconcile else self.cursor,
+            reconcile=reconcile,
+            margin=margin or reconcile,
+        )
+
+    def snapshot(
+        self, snapshot: Snapshot, mark: PollMark, now: float, *, first: bool, streaming: bool
+    ) -> Outcome:
+        """Merge what a poll found.
+
+        Args:
+            snapshot: What it found.
+            mark: What `mark` returned when it began.
+            now: The time in seconds.
+            first: It is the first one of messages since the task is being watched.
+            streaming: A stream supplies deltas at present.
+        """
+        before = (self.info.updated_at, self.info.platform_state)
+        items: list[Item] = []
+        if snapshot.facts is not None:
+            items = self.ledger.snapshot(snapshot.facts, mark.tick, streaming=streaming)
+            self.cursor = snapshot.cursor if snapshot.cursor is not None else self.cursor
+        past = self._past(items) if first else 0
+        history = items[:past]
+        # The metadata was read before the messages; told after them, a settled word finds the
+        # evidence for it.
+        items = [*items[past:], *([snapshot.info] if snapshot.info is not None else [])]
+        if snapshot.facts is not None and mark.cursor is None:
+            outcome = self._conclude(items, now, whole=True)
+        else:
+            outcome = self._conclude(items, now)
+        outcome.history = [item for item in history if not isinstance(item, Metadata)]
+        if snapshot.facts is not None:
+            self._reconcile(outcome, snapshot, mark)
+        changed = before != (self.info.updated_at, self.info.platform_state)
+        outcome.poll = outcome.poll or (changed and snapshot.facts is None)
+        return outcome
+
+    def batch(self, batch: Batch, now: float) -> Outcome:
+        """Merge what one read from a stream brought."""
+        items = self.ledger.batch(batch)
+        outcome = self._conclude(items, now)
+        if len(items) < len(batch.items):
+            outcome.poll = any(isinstance(item, Hint) for item in batch.items)
+        return outcome
+
+    def listed(self, info: Metadata, now: float) -> Outcome:
+        """A listing told where the task stands."""
+        return self._conclude([info], now)
+
+    def advance(self, now: float) -> Outcome:
+        """Time has passed, the user cancelled, or the connection changed."""
+        return self._conclude([], now)
+
+    # ------------------------------------------------------------------ conclusions
+
+    def _conclude(self, items: Sequence[Item], now: float, *, whole: bool = False) -> Outcome:
+        outcome = Outcome()
+        values = outcome.values
+        for item in items:
+            if isinstance(item, Metadata):
+                self._metadata(item, now)
+                self.turn.advance(now, unfinished=self.ledger.unfinished)
+                self._tell(values)
+            else:
+                values.append(item)
+                if isinstance(item, list):
+                    key = (item[0].id, type(item[0]))
+                    outcome.switched |= self._delta_key not in (None, key)
+                    self._delta_key = key
+        if whole:
+            self.turn.history(answered=self.ledger.answered, now=now)
+        self.turn.advance(now, unfinished=self.ledger.unfinished)
+        self._tell(values)
+        was, state = self._was, self.turn.state
+        self._was = state
+        settling = (TurnState.SETTLING, TurnState.SETTLED)
+        outcome.began = state not in settling and was in (*settling, TurnState.UNKNOWN)
+        outcome.reconcile = state is TurnState.SETTLING and was is not TurnState.SETTLING
+        if outcome.began and was is TurnState.SETTLED and self.turn.state is TurnState.ACTIVE:
+            self._turn_cursor = self.cursor  # a turn that somebody else has begun
+        return outcome
+
+    def _reconcile(self, outcome: Outcome, snapshot: Snapshot, mark: PollMark) -> None:
+        """Settle, if this poll has read everything from the turn's start since it was over."""
+        if self.turn.state is not TurnState.SETTLING or mark.sends != self._sends:
+            return
+        # A poll that read a settled word first, and then all messages of the turn, will do.
+        whole = mark.cursor is None or (mark.cursor == self._turn_cursor and mark.margin)
+        if not mark.reconcile and not (whole and snapshot.info is not None):
+            return
+        self.turn.reconciled()
+        self._was = self.turn.state
+        if self.turn.failure is not None:
+            outcome.values.extend(self._failure(self.turn.failure))
+        self._tell(outcome.values)
+        self.ledger.settled()
+        self._delta_key = None
+        outcome.settled, outcome.reconcile = True, False
+
+    def _failure(self, why: str) -> list[Any]:
+        message = AgentErrorMessage(
+            id=f"{self.info.id}#turn-{self._sends}", errors=(why,), last_error=why
+        )
+        return list(self.ledger.amend(message))
+
+    def _metadata(self, patch: Metadata, now: float) -> None:
+        known = {name: value for name in _MERGED if (value := getattr(patch, name)) is not None}
+        self.info = msgspec.structs.replace(self.info, **known)
+        if patch.status is not None:
+            self.turn.metadata(patch, patch.status, now)
+        elif patch.platform_state is not None:
+            # An unknown word never stops a feed: the task counts as running, and its pace
+            # stretches like any quiet task's.
+            self._warn_once(patch.platform_state)
+            self.turn.metadata(patch, TaskStatus.RUNNING, now)
+
+    def _warn_once(self, word: str) -> None:
+        if word not in self._unknown_words:
+            self._unknown_words.add(word)
+            text = "%s says %.80r of a task, a state unknown to this version: taken for running"
+            _logger.warning(text, self._platform, word)
+
+    def _tell(self, values: list[Any]) -> None:
+        """Add an update, if what it says differs from the last one."""
+        status = self.turn.status
+        usage, cost = self.ledger.spent()
+        if status is not self.info.status or usage is not None or cost is not None:
+            self.info = msgspec.structs.replace(
+                self.info,
+                status=status,
+                usage=usage if usage is not None else self.info.usage,
+                cost=cost if cost is not None else self.info.cost,
+            )
+        info, told = self.info, self._told
+        if told is not None and (
+            told.status is info.status
+            and told.connection == self.connection
+            and told.platform_state == info.platform_state
+            and told.name == info.name
+            and told.requests == info.requests
+        ):
+            return
+        self._told = TaskUpdate(
+            status=info.status,
+            platform_state=info.platform_state,
+            name=info.name,
+            updated_at=info.updated_at,
+            requests=info.requests,
+            connection=self.connection,
+        )
+        values.append(self._told)
+
+    def _past(self, items: Sequence[Item]) -> int:
+        """Count the items that had been there before the task was watched.
+
+        All of what a first poll finds, but neither the messages of a task that we started, nor
+        what begins with a message that we have sent.
+        """
+        if self._ours:
+            return 0
+        if self._sends and self.turn.state in (TurnState.WAITING, TurnState.ACTIVE):
+            ours = [i for i, item in enumerate(items) if isinstance(item, UserMessage)]
+            return ours[-1] if ours else 0
+        return len(items)

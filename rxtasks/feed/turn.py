@@ -1,0 +1,247 @@
+"""When has a turn ended? (pure)
+
+A platform's word alone does not tell: OpenCode says "idle" for up to seconds after it accepted a
+prompt, and a poll can return the word of the turn before. So after a send, a settled word counts
+only with evidence of the new turn.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum, auto
+
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    AgentRunMessage,
+    HandoverMessage,
+    Message,
+    TaskStatus,
+    ToolMessage,
+    UserMessage,
+)
+from rxtasks.platforms.base import Accepted, Capabilities, Metadata
+
+__all__ = ["INTERRUPTED", "NEVER_STARTED", "Turn", "TurnState"]
+
+NEVER_STARTED = "never started: the platform accepted the message, and nothing happened after it"
+INTERRUPTED = "interrupted: the platform is idle, and has left a message unfinished"
+
+_ASSISTANT = (AgentMessage, ToolMessage, AgentErrorMessage, AgentRunMessage, HandoverMessage)
+_BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.ACTION, TaskStatus.PAUSED})
+_REST = frozenset({TaskStatus.IDLE, TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.ERROR})
+
+
+class TurnState(Enum):
+    """How far the latest turn has come."""
+
+    UNKNOWN = auto()
+    """The task was resumed by id, and nothing has been seen of it."""
+    WAITING = auto()
+    """A message was accepted; there is no evidence that the turn has begun."""
+    ACTIVE = auto()
+    """The turn has begun."""
+    SETTLING = auto()
+    """The platform says that it has ended; the messages are to be read once more."""
+    SETTLED = auto()
+    """It has ended, and everything of it has been read."""
+
+
+class Turn:
+    """Follows the latest turn of a task.
+
+    Attributes:
+        state: How far it has come.
+        failure: Why it counts as failed although the platform says nothing of the kind.
+        word: The platform's last word, translated.
+    """
+
+    def __init__(
+        self, capabilities: Capabilities, *, start_timeout: float = 30.0, grace: float = 10.0
+    ) -> None:
+        self.state = TurnState.UNKNOWN
+        self.failure: str | None = None
+        self.word = TaskStatus.IDLE
+        self._capabilities = capabilities
+        self._start_timeout = start_timeout
+        self._grace = grace
+        self._accepted: Accepted | None = None
+        self._text = ""
+        self._anchored = False
+        self._history_known = False
+        self._busy_at_send = False
+        self._rested = False  # a settled word was seen since the send
+        self._worked = False  # a busy word was seen since the send
+        self._seen_before: datetime | None = None
+        self._turns_ended: int | None = None
+        self._since = 0.0  # when the current wait for evidence or completion began
+        self._updated_at: datetime | None = None
+
+    # ------------------------------------------------------------------ what happened
+
+    def sent(self, text: str, accepted: Accepted, now: float, *, started: bool) -> None:
+        """A message of ours was accepted.
+
+        Args:
+            text: The message.
+            accepted: What the platform said.
+            now: The time, in seconds of any clock; the same as in `advance`.
+            started: It started the task: there is no history.
+        """
+        self._busy_at_send = self.state is TurnState.ACTIVE or (
+            self.state is TurnState.WAITING and self._accepted is not None
+        )
+        self._history_known = self._history_known or started
+        self._accepted = accepted
+        self._text = text.strip()
+        self._anchored = self._rested = self._worked = False
+        self._seen_before = self._updated_at
+        self._since = now
+        self.failure = None
+        self.state = TurnState.WAITING
+
+    def cancelled(self) -> None:
+        """The user cancelled: whatever settled word comes next is about this turn."""
+        if self.state is TurnState.WAITING:
+            self.state = TurnState.ACTIVE
+
+    def metadata(self, info: Metadata, word: TaskStatus, now: float) -> None:
+        """The platform said where the task stands."""
+        if word is not self.word and word in _REST:
+            self._since = max(self._since, now)
+        self.word = word
+        if info.turn is not None:
+            self._turns_ended = info.turn
+        if info.updated_at is not None:
+            self._updated_at = info.updated_at
+        self._rested = self._rested or word in _REST
+        if word in _BUSY:
+            self._busy()
+        elif self.state is TurnState.WAITING and self._proved_by_update():
+            self.state = TurnState.ACTIVE
+
+    def message(self, message: Message) -> None:
+        """A message that was not known before, in the platform's order."""
+        if isinstance(message, UserMessage):
+            self._anchored = self._anchored or self._is_ours(message)
+        elif isinstance(message, _ASSISTANT):
+            self.assistant(message.created_at)
+
+    def assistant(self, created_at: datetime | None = None) -> None:
+        """The agent said something that was not known before."""
+        if self.state is not TurnState.WAITING or self._counted():
+            return
+        accepted_at = self._accepted.at if self._accepted else None
+        newer = bool(accepted_at and created_at and created_at > accepted_at)
+        if self._anchored or newer or (self._history_known and not self._busy_at_send):
+            self.state = TurnState.ACTIVE
+
+    def history(self, *, answered: bool, now: float) -> None:
+        """All messages have been read once.
+
+        Args:
+            answered: The last user's message has an answer.
+            now: The time.
+        """
+        self._history_known = True
+        if self.state is TurnState.UNKNOWN and self.word in _REST:
+            # Somebody else may have sent a message a moment ago: idle without an answer has to
+            # prove itself as after a send of ours.
+            proved = answered or self.word is not TaskStatus.IDLE
+            self.state = TurnState.ACTIVE if proved else TurnState.WAITING
+            self._since = now
+
+    def advance(self, now: float, *, unfinished: bool) -> None:
+        """Draw the conclusions.
+
+        Args:
+            now: The time.
+            unfinished: The last poll found a message that is still being written.
+        """
+        if self.word not in _REST:
+            return
+        if self.state is TurnState.WAITING:
+            if self._counted() and self._turn_has_ended():
+                self.state = TurnState.SETTLING
+            elif now - self._since >= self._start_timeout:
+                self.failure = None if self._worked else NEVER_STARTED
+                self.state = TurnState.SETTLING
+        elif self.state is TurnState.ACTIVE and (not self._counted() or self._turn_has_ended()):
+            if not unfinished:
+                self.state = TurnState.SETTLING
+            elif now - self._since >= self._grace:
+                if self.word is TaskStatus.IDLE:
+                    self.failure = INTERRUPTED
+                self.state = TurnState.SETTLING
+
+    def reconciled(self) -> None:
+        """Everything from the turn's start has been read since it began to settle."""
+        if self.state is TurnState.SETTLING:
+            self.state = TurnState.SETTLED
+
+    # ------------------------------------------------------------------ what it means
+
+    @property
+    def status(self) -> TaskStatus:
+        """Where the task stands, in view of what has been proved."""
+        if self.failure is not None:
+            return TaskStatus.ERROR
+        if self.word not in _REST:
+            return self.word
+        if self.state is TurnState.WAITING and self._accepted is not None:
+            return TaskStatus.QUEUED
+        if self.state is TurnState.ACTIVE and self._accepted is not None and self._counted():
+            return self.word if self._turn_has_ended() else TaskStatus.QUEUED
+        if (
+            self.word is TaskStatus.IDLE
+            and self._capabilities.idle_is_completed
+            and self.state not in (TurnState.UNKNOWN, TurnState.WAITING)
+        ):
+            return TaskStatus.COMPLETED
+        return self.word
+
+    def deadline(self) -> float | None:
+        """When `advance` may conclude something although nothing happens; None: never."""
+        if self.word not in _REST:
+            return None
+        if self.state is TurnState.WAITING:
+            return self._since + self._start_timeout
+        return self._since + self._grace if self.state is TurnState.ACTIVE else None
+
+    # ------------------------------------------------------------------ evidence
+
+    def _busy(self) -> None:
+        self._worked = True
+        if self.state is TurnState.WAITING:
+            # A word that was said of the turn before proves nothing of this one.
+            if (not self._busy_at_send or self._rested) and not self._counted():
+                self.state = TurnState.ACTIVE
+        else:
+            self.state = TurnState.ACTIVE
+            self.failure = None
+
+    def _counted(self) -> bool:
+        """Whether the platform counts turns, so that its count alone decides."""
+        return (
+            self._accepted is not None
+            and self._accepted.turn is not None
+            and self._turns_ended is not None
+        )
+
+    def _turn_has_ended(self) -> bool:
+        turn = self._accepted.turn if self._accepted else None
+        return turn is not None and self._turns_ended is not None and self._turns_ended >= turn
+
+    def _is_ours(self, message: UserMessage) -> bool:
+        if self._accepted is None:
+            return True
+        if self._accepted.message_id is not None:
+            return message.id == self._accepted.message_id
+        return message.text.strip() == self._text
+
+    def _proved_by_update(self) -> bool:
+        if not self._capabilities.updates_prove_turns or self._updated_at is None:
+            return False
+        accepted_at = self._accepted.at if self._accepted else None
+        reference = max((t for t in (accepted_at, self._seen_before) if t), default=None)
+        return reference is not None and self._updated_at > reference

@@ -1,0 +1,125 @@
+"""Rx operators for tasks.
+
+They are used like those of reactivex: `task.messages.pipe(of_type(AgentMessage))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, overload
+
+from msgspec import Struct
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable
+
+from rxtasks.models import AgentMessage, Message, TypingMessage
+from rxtasks.streams.scheduler import LoopScheduler
+from rxtasks.streams.stream import EventStream, watch_settled
+
+__all__ = ["LiveText", "LoopScheduler", "live_text", "of_type", "until_settled"]
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class HasEvents(Protocol):
+    """A task, as far as operators need it."""
+
+    @property
+    def events(self) -> EventStream:
+        """Everything that happens."""
+        ...
+
+
+class LiveText(Struct, frozen=True):
+    """The text of one message as it is known.
+
+    Attributes:
+        id: The message.
+        text: All of its text so far.
+        final: It is finished: this is its final text.
+    """
+
+    id: str
+    text: str
+    final: bool = False
+
+
+@overload
+def of_type(kind: type[A], /) -> Callable[[Observable[Any]], Observable[A]]: ...
+@overload
+def of_type(kind: type[A], kind2: type[B], /) -> Callable[[Observable[Any]], Observable[A | B]]: ...
+@overload
+def of_type(*kinds: type[A]) -> Callable[[Observable[Any]], Observable[A]]: ...
+def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
+    """Keep the values that are of one of these classes.
+
+    Completes and errors with its source.
+    """
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        def subscribe(
+            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            def on_next(value: Any) -> None:
+                if isinstance(value, kinds):
+                    observer.on_next(value)
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return Observable(subscribe)
+
+    return operator
+
+
+def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:
+    """Accumulate the deltas of each message into its text, replaced by the final text in the end.
+
+    Other messages are dropped. Completes and errors with its source.
+    """
+
+    def operator(source: Observable[Message]) -> Observable[LiveText]:
+        def subscribe(
+            observer: abc.ObserverBase[LiveText], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            texts: dict[str, str] = {}
+
+            def on_next(message: Message) -> None:
+                if isinstance(message, TypingMessage):
+                    text = texts[message.id] = texts.get(message.id, "") + message.text
+                    observer.on_next(LiveText(message.id, text))
+                elif isinstance(message, AgentMessage):
+                    texts.pop(message.id, None)
+                    observer.on_next(LiveText(message.id, message.text, final=True))
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return Observable(subscribe)
+
+    return operator
+
+
+def until_settled(task: HasEvents) -> Callable[[Observable[T]], Observable[T]]:
+    """Complete when the task's latest turn has ended, and everything of it has been delivered.
+
+    A turn that has ended already completes it after what its source replays. Errors with its
+    source, and when the task cannot be watched any more.
+    """
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        def subscribe(
+            observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            # The source first: so what it delivers comes before the end.
+            subscription = source.subscribe(observer, scheduler=scheduler)
+            watch = watch_settled(task.events.log, observer.on_completed, observer.on_error)
+            return CompositeDisposable(subscription, watch)
+
+        return Observable(subscribe)
+
+    return operator

@@ -1,0 +1,149 @@
+"""The conversation as a whole, put together from a log: for results and for user interfaces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from reactivex import abc
+
+from rxtasks.models import (
+    Connection,
+    Gap,
+    Message,
+    TaskInfo,
+    TaskSnapshot,
+    ThinkingMessage,
+    TypingMessage,
+)
+from rxtasks.streams.entry import EVENTS, Entry
+from rxtasks.streams.log import TaskLog
+from rxtasks.streams.stream import Stream
+from rxtasks.streams.subscription import Subscription
+
+__all__ = ["Conversation", "SnapshotStream"]
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+class Conversation:
+    """Reads a log as far as it goes, whenever somebody asks.
+
+    It keeps the newest revision of each message, and the text of those that are not finished.
+    """
+
+    def __init__(self, log: TaskLog, info: Callable[[], tuple[TaskInfo, Connection]]) -> None:
+        self._log = log
+        self._info = info
+        self._position = 0
+        self._messages: dict[str, Message] = {}
+        self._ordered: tuple[Message, ...] | None = ()
+        self._texts: dict[type[Message], dict[str, str]] = {TypingMessage: {}, ThinkingMessage: {}}
+
+    def messages(self) -> tuple[Message, ...]:
+        """List the newest revision of every finished message, in the platform's order."""
+        self._catch_up()
+        if self._ordered is None:
+            # What has no time stays behind what came before it.
+            latest = _EARLIEST
+            keyed: list[tuple[datetime, Message]] = []
+            for message in self._messages.values():
+                latest = message.created_at or latest
+                keyed.append((latest, message))
+            keyed.sort(key=lambda pair: pair[0])
+            self._ordered = tuple(message for _, message in keyed)
+        return self._ordered
+
+    def snapshot(self) -> TaskSnapshot:
+        """Put together what a user interface shows."""
+        messages = self.messages()
+        info, connection = self._info()
+        return TaskSnapshot(
+            info=info,
+            messages=messages,
+            live=dict(self._texts[TypingMessage]),
+            thinking=dict(self._texts[ThinkingMessage]),
+            requests=info.requests,
+            connection=connection,
+        )
+
+    def _catch_up(self) -> None:
+        for entry in self._log.replay(self._position):
+            for value in entry.values:
+                if isinstance(value, TypingMessage | ThinkingMessage):
+                    texts = self._texts[type(value)]
+                    texts[value.id] = texts.get(value.id, "") + value.text
+                elif isinstance(value, Message) and not isinstance(value, Gap):
+                    self._messages[value.id] = value
+                    self._ordered = None
+                    for texts in self._texts.values():
+                        texts.pop(value.id, None)
+        self._position = self._log.tail
+
+
+class _SnapshotSubscription(Subscription):
+    """Is told at most once in a turn of the loop, and once when it starts."""
+
+    __slots__ = ("conversation", "scheduled")
+
+    conversation: Conversation
+    scheduled: asyncio.Handle | None
+
+    def start(self) -> None:
+        self.scheduled = None
+        if self.history and self.log.tail:
+            self._push((self.conversation.snapshot(),))
+
+    def deliver(self, entry: Entry) -> None:
+        if self.scheduled is None and (self.history or not entry.history):
+            self.scheduled = self.log.source.loop.call_soon(self.log.enqueue, self._flush)
+
+    def complete(self) -> None:
+        # What happened in this turn of the loop is shown before the end.
+        self._flush()
+        super().complete()
+
+    def fail(self, error: Exception) -> None:
+        self._flush()
+        super().fail(error)
+
+    def _flush(self) -> None:
+        if self.scheduled is not None:
+            self.scheduled.cancel()
+            self.scheduled = None
+            self._push((self.conversation.snapshot(),))
+
+
+class SnapshotStream(Stream[TaskSnapshot]):
+    """The stream of what a user interface shows, at most once in a turn of the loop."""
+
+    def __init__(self, log: TaskLog, conversation: Conversation, *, history: bool = True) -> None:
+        super().__init__(log, EVENTS, Entry.as_messages, history=history)
+        self._conversation = conversation
+
+    @property
+    def live(self) -> SnapshotStream:
+        """The same stream without the present: only snapshots from the next change on."""
+        return SnapshotStream(self.log, self._conversation, history=False)
+
+    def _subscription(
+        self,
+        on_next: Callable[[Any], None] | None,
+        on_error: abc.OnError | None,
+        on_completed: abc.OnCompleted | None,
+    ) -> Subscription:
+        subscription = _SnapshotSubscription(
+            self.log,
+            EVENTS,
+            Entry.as_messages,
+            history=self._history,
+            after=0,
+            on_next=on_next,
+            on_error=on_error,
+            on_completed=on_completed,
+        )
+        subscription.conversation = self._conversation
+        subscription.scheduled = None
+        return subscription

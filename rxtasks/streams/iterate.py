@@ -1,0 +1,225 @@
+"""The bridge from a log to `async for`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from rxtasks.errors import ConfigurationError, ReaderTooSlow, fresh
+from rxtasks.models import Message
+from rxtasks.streams.entry import UPDATES, Entry, View
+from rxtasks.streams.log import TaskLog
+from rxtasks.streams.subscription import Cursor
+
+__all__ = ["Iteration"]
+
+T = TypeVar("T", covariant=True)
+
+_OVERFLOWS = ("error", "drop_oldest", "drop_newest")
+
+
+class _Reader(Cursor):
+    """What the log knows of an iteration: it wakes the reader, and keeps what a bound allows.
+
+    It is apart from the iteration so that the log does not keep that one alive: an `async for`
+    that is left by `break` is disposed of when its iteration is collected.
+    """
+
+    __slots__ = ("buffer", "done", "dropped", "error", "maxsize", "overflow", "position", "waiter")
+
+    def __init__(
+        self,
+        log: TaskLog,
+        mask: int,
+        view: View,
+        *,
+        history: bool,
+        maxsize: int | None,
+        overflow: str,
+    ) -> None:
+        super().__init__(log, mask, view, history=history)
+        self.maxsize = maxsize
+        self.overflow = overflow
+        self.buffer: deque[tuple[int, Any]] = deque()
+        self.dropped = 0
+        self.position = 0
+        self.done = False
+        self.error: Exception | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    def deliver(self, entry: Entry) -> None:
+        if not entry.mask & self.mask or (entry.history and not self.history):
+            return
+        if self.maxsize is not None:
+            self._keep(entry, self.maxsize)
+        self.wake()
+
+    def settled(self) -> None:
+        self.wake()
+
+    def complete(self) -> None:
+        self.done = True
+        self.wake()
+        self.dispose()
+
+    def fail(self, error: Exception) -> None:
+        if not self.takes_faults:
+            self.error = error
+        self.complete()
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def wait(self) -> None:
+        self.waiter = self.log.source.loop.create_future()
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None
+
+    def _keep(self, entry: Entry, maxsize: int) -> None:
+        if entry.message_id and entry.key is None:  # its deltas have become pointless
+            kept = [p for p in self.buffer if not _is_delta_of(p[1], entry.message_id)]
+            self.buffer = deque(kept)
+        for offset, value in enumerate(self.view(entry)):
+            if len(self.buffer) < maxsize:
+                self.buffer.append((entry.seq + offset, value))
+                continue
+            self.dropped += 1
+            if self.overflow == "drop_oldest":
+                self.buffer.popleft()
+                self.buffer.append((entry.seq + offset, value))
+            elif self.overflow == "error":
+                self.error = ReaderTooSlow(
+                    f"the reader lagged more than {maxsize} values behind; read faster, raise "
+                    "maxsize, or let values be dropped with overflow='drop_oldest'"
+                )
+                return self.complete()
+        return None
+
+
+def _is_delta_of(value: Any, message_id: str) -> bool:
+    value = getattr(value, "value", value)  # a TaskEvent holds one
+    return isinstance(value, Message) and (
+        value.id == message_id and (value.is_typing() or value.is_thinking())
+    )
+
+
+class Iteration(Generic[T]):
+    """An asynchronous iterator over a stream, and the context manager that disposes of it.
+
+    It starts with `async with`, or with the first step. It ends when the latest turn has ended
+    (unless told otherwise) and where the stream completes, and raises where the stream fails.
+    """
+
+    def __init__(
+        self,
+        log: TaskLog,
+        mask: int,
+        view: View,
+        *,
+        history: bool,
+        after: int,
+        until_settled: bool,
+        maxsize: int | None,
+        overflow: Literal["error", "drop_oldest", "drop_newest"],
+    ) -> None:
+        if maxsize is not None and maxsize < 1:
+            msg = f"maxsize is the number of values to lag behind, at least 1, not {maxsize}"
+            raise ConfigurationError(msg)
+        if overflow not in _OVERFLOWS:
+            msg = f"overflow is one of {', '.join(_OVERFLOWS)}, not {overflow!r}"
+            raise ConfigurationError(msg)
+        self._reader = _Reader(log, mask, view, history=history, maxsize=maxsize, overflow=overflow)
+        self._after = after
+        self._until_settled = until_settled
+        self._started = False
+        self._backlog_end = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many values were dropped because the reader was too slow."""
+        return self._reader.dropped
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Dispose: nothing is read any more. Idempotent."""
+        self._reader.done = True
+        self._reader.dispose()
+        self._reader.wake()
+
+    def __del__(self) -> None:
+        if self._started:
+            self._reader.dispose()
+
+    async def __anext__(self) -> T:
+        self._start()
+        reader = self._reader
+        while True:
+            # A step that finds something must still let the loop turn: else a reader that has
+            # much to catch up with would starve everybody else.
+            found = self._take()
+            if found is not None:
+                await asyncio.sleep(0) if found[0] % 64 == 0 else None
+                return found[1]
+            if reader.error is not None:
+                error, reader.error = reader.error, None
+                await self.aclose()
+                raise fresh(error)
+            if reader.done or (self._until_settled and reader.log.settled):
+                await self.aclose()
+                raise StopAsyncIteration
+            await reader.wait()
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        reader, log = self._reader, self._reader.log
+        log.admit(reader)
+        self._started = True
+        self._backlog_end = log.tail
+        if not reader.history:
+            reader.position = log.tail
+        elif reader.mask == UPDATES:
+            reader.position = log.latest[0] - 1 if log.latest else log.tail
+        else:
+            reader.position = self._after
+
+    def _take(self) -> tuple[int, T] | None:
+        reader = self._reader
+        if reader.maxsize is None:
+            return self._next_in_log(None)
+        found = self._next_in_log(self._backlog_end)
+        if found is None and reader.buffer:
+            return reader.buffer.popleft()
+        return found
+
+    def _next_in_log(self, end: int | None) -> tuple[int, T] | None:
+        reader = self._reader
+        while (found := reader.log.next_after(reader.position, reader.mask)) is not None:
+            entry, index = found
+            if end is not None and entry.seq + index > end:
+                return None
+            if entry.history and not reader.history:
+                reader.position = entry.last
+                continue
+            reader.position = max(entry.seq + index, reader.log.trimmed)
+            return reader.position, reader.view(entry)[index]
+        return None

@@ -1,0 +1,287 @@
+"""The log of a task: what was seen, once, in one order for everybody.
+
+The log owns the order. Everything that reaches an observer passes through its queue, one thing
+after the other: values, the start of an observer, the end. So nothing is ever delivered inside
+`subscribe`, inside another `on_next`, or before something that came earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import Protocol, TypeAlias
+
+from rxtasks.models import (
+    Delta,
+    EventValue,
+    Gap,
+    TaskUpdate,
+    ThinkingMessage,
+    TypingMessage,
+)
+from rxtasks.streams.entry import Entry, entry_of, merge_deltas
+
+__all__ = ["Source", "Subscriber", "TaskLog"]
+
+Item: TypeAlias = EventValue | list[Delta]
+"""What is appended: a value, or a run of deltas of one kind of one message."""
+
+_last = attrgetter("last")
+
+
+class Source(Protocol):
+    """Writes the log while somebody reads it."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which observers are called; raises ClientClosed where there is none."""
+        ...
+
+    def retain(self) -> None:
+        """Somebody reads: start, unless it runs already. Emits nothing before it returns."""
+        ...
+
+    def release(self) -> None:
+        """A reader is gone: stop with the last of them."""
+        ...
+
+
+class Subscriber(Protocol):
+    """What the log calls. None of these may raise."""
+
+    closed: bool
+
+    def start(self) -> None:
+        """It is this subscriber's turn in the order of things: catch up, live values follow."""
+        ...
+
+    def deliver(self, entry: Entry) -> None:
+        """Take an entry that was appended."""
+        ...
+
+    def settled(self) -> None:
+        """The latest turn has ended and everything that belongs to it has been delivered."""
+        ...
+
+    def complete(self) -> None:
+        """No more will come."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """No more will come, for a reason; observers of faults complete instead, and first."""
+        ...
+
+
+class TaskLog:
+    """An append-only log with subscribers.
+
+    It belongs to one event loop, from the first subscription on. Only `discard` may be called from
+    other threads.
+
+    Attributes:
+        epoch: Names this log, so that a position in another one is not mistaken for one of it.
+        tail: Position of the newest entry; 0 while there is none.
+        trimmed: Position of the newest entry that retention has removed; 0 if none was.
+        settled: Whether the latest turn has ended and been reconciled.
+        ended: Whether the task is gone: later subscribers get the log, then the end.
+        latest: The newest update.
+    """
+
+    def __init__(self, source: Source, *, retention: int | None = None) -> None:
+        self.epoch = secrets.token_hex(6)
+        self.tail = 0
+        self.trimmed = 0
+        self.settled = False
+        self.ended = False
+        self.latest: tuple[int, TaskUpdate] | None = None
+        self.source = source
+        self._retention = retention
+        self._entries: list[Entry] = []
+        self._open: dict[str, int] = {}  # id of an unfinished message -> its first delta's position
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._draining = False
+        self._thread = 0
+
+    # ------------------------------------------------------------------ writing
+
+    def append(self, items: Sequence[Item], *, history: bool = False) -> None:
+        """Append values and runs of deltas, and deliver them."""
+        for item in items:
+            self._queue.append(lambda item=item: self._append(item, history))  # type: ignore[misc]
+        self._drain()
+
+    def settle(self) -> None:
+        """Tell that the latest turn has ended and that everything of it has been appended."""
+        self.enqueue(self._settle)
+
+    def reopen(self) -> None:
+        """Tell that a new turn has begun."""
+        self.enqueue(lambda: setattr(self, "settled", False))
+
+    def complete(self, *, ended: bool = False) -> None:
+        """Complete the subscribers that are present; with `ended`, later ones too."""
+        self.enqueue(lambda: self._finish(None, ended=ended))
+
+    def fail(self, error: Exception) -> None:
+        """End the subscribers that are present with an error, those of faults by completing."""
+        self.enqueue(lambda: self._finish(error, ended=False))
+
+    # ------------------------------------------------------------------ reading
+
+    def admit(self, subscriber: Subscriber) -> None:
+        """Let a subscriber in: it starts in a later turn of the loop, behind what is queued.
+
+        Raises:
+            RuntimeError: This is not the thread of the client's loop.
+            ClientClosed: The client is not open.
+        """
+        loop = self.source.loop
+        if _running_loop() is not loop:
+            msg = (
+                "streams are subscribed to on the event loop of their client; from another thread, "
+                "use loop.call_soon_threadsafe(stream.subscribe, ...)"
+            )
+            raise RuntimeError(msg)
+        self._thread = threading.get_ident()
+        self.source.retain()
+        loop.call_soon(self.enqueue, lambda: self._start(subscriber))
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """Let a subscriber go, at once on the loop's thread, soon from any other.
+
+        The caller has made sure that this happens once for each subscriber.
+        """
+        if threading.get_ident() == self._thread:
+            self._forget(subscriber)
+            return
+        try:
+            self.source.loop.call_soon_threadsafe(self._forget, subscriber)
+        except Exception:  # noqa: BLE001, S110 - the loop or the client is closed: nothing is left
+            pass
+
+    def replay(self, after: int = 0) -> Iterator[Entry]:
+        """Yield what is there, in order; all deltas of an unfinished message come as one.
+
+        Args:
+            after: Only what is later than this position.
+        """
+        if after < self.trimmed:
+            yield self._trimmed_gap()
+        index = bisect_right(self._entries, after, key=_last)
+        entries = self._entries[index:]
+        newest = {entry.key: entry for entry in entries if entry.key is not None}
+        for entry in entries:
+            if entry.key is None:
+                yield entry
+            elif newest[entry.key] is entry:
+                yield merge_deltas([e for e in entries if e.key == entry.key], after)
+
+    def next_after(self, position: int, mask: int) -> tuple[Entry, int] | None:
+        """Find the next value of a channel: its entry, and the index of the value in it."""
+        if position < self.trimmed:
+            return self._trimmed_gap(), 0
+        index = bisect_right(self._entries, position, key=_last)
+        while index < len(self._entries):
+            entry = self._entries[index]
+            if entry.mask & mask:
+                return entry, max(0, position + 1 - entry.seq)
+            index += 1
+        return None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # ------------------------------------------------------------------ the queue
+
+    def enqueue(self, job: Callable[[], None]) -> None:
+        """Do something when it is its turn in the order of things."""
+        self._queue.append(job)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._queue:
+                self._queue.popleft()()
+        finally:
+            self._draining = False
+
+    def _append(self, item: Item, history: bool) -> None:
+        entry = entry_of(self.tail + 1, item, history=history)
+        self.tail = entry.last
+        if entry.key is not None:
+            self._open.setdefault(entry.key[0], entry.seq)
+        elif isinstance(value := entry.values[0], TaskUpdate):
+            self.latest = (entry.seq, value)
+        elif entry.message_id in self._open:
+            self._drop_deltas(entry.message_id)
+        self._entries.append(entry)
+        if self._retention is not None:
+            self._trim(self._retention)
+        for subscriber in self._subscribers:
+            subscriber.deliver(entry)
+
+    def _drop_deltas(self, message_id: str) -> None:
+        """Forget the deltas of a message that is final: nobody needs them any more."""
+        first = bisect_right(self._entries, self._open.pop(message_id) - 1, key=_last)
+        kinds = ((message_id, ThinkingMessage), (message_id, TypingMessage))
+        self._entries[first:] = [e for e in self._entries[first:] if e.key not in kinds]
+
+    def _trim(self, retention: int) -> None:
+        # In steps, so that trimming costs little for each entry.
+        if len(self._entries) > retention + retention // 4 + 16:
+            excess = len(self._entries) - retention
+            self.trimmed = self._entries[excess - 1].last
+            del self._entries[:excess]
+            self._open = {k: max(seq, self.trimmed + 1) for k, seq in self._open.items()}
+
+    def _trimmed_gap(self) -> Entry:
+        before = self._entries[0].seq if self._entries else None
+        return entry_of(self.trimmed, Gap(before=before), history=True, everywhere=True)
+
+    def _start(self, subscriber: Subscriber) -> None:
+        if subscriber.closed:
+            return
+        self._subscribers = (*self._subscribers, subscriber)
+        subscriber.start()
+        if self.settled and not subscriber.closed:
+            subscriber.settled()
+        if self.ended and not subscriber.closed:
+            subscriber.complete()
+
+    def _forget(self, subscriber: Subscriber) -> None:
+        self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+        self.source.release()
+
+    def _settle(self) -> None:
+        self.settled = True
+        for subscriber in self._subscribers:
+            if not subscriber.closed:
+                subscriber.settled()
+
+    def _finish(self, error: Exception | None, *, ended: bool) -> None:
+        self.ended = self.ended or ended
+        subscribers = self._subscribers
+        if error is None:
+            for subscriber in subscribers:
+                subscriber.complete()
+            return
+        # Whoever observes faults is told first, and its stream completes: so a merge of all
+        # streams sees the fault as a value before it ends.
+        for subscriber in sorted(subscribers, key=lambda s: not getattr(s, "takes_faults", False)):
+            subscriber.fail(error)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,436 @@
+"""A task: its streams, its result, and what can be done to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+from reactivex.abc import DisposableBase
+
+from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
+from rxtasks.feed.feed import Feed
+from rxtasks.feed.limits import Limits
+from rxtasks.feed.sending import deliver
+from rxtasks.feed.turn import TurnState
+from rxtasks.models import (
+    Attachment,
+    Connection,
+    InputRequest,
+    Message,
+    TaskFault,
+    TaskInfo,
+    TaskResult,
+    TaskSnapshot,
+    TaskStatus,
+    TaskUpdate,
+    TransportFault,
+)
+from rxtasks.platforms.base import Accepted, AgentRef, Metadata, Platform, TaskRef, Want
+from rxtasks.streams.conversation import Conversation, SnapshotStream
+from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry
+from rxtasks.streams.stream import EventStream, Stream
+
+__all__ = ["Task"]
+
+
+class Owner(Protocol):
+    """The client, as far as its tasks need it."""
+
+    platform: Platform
+    limits: Limits
+
+    def task_for(self, ref: TaskRef) -> Task:
+        """Open a task."""
+        ...
+
+    def register(self, task: Task, feed: Feed) -> None:
+        """Remember a task that has got its id."""
+        ...
+
+
+class Task:
+    """One task of an agent; get it from a client, an agent or another task.
+
+    Nothing is requested before somebody observes one of its streams, or awaits something. While
+    somebody does, one poll loop and at most one stream connection serve them all.
+    """
+
+    def __init__(self, owner: Owner, feed: Feed, agent: AgentRef | None) -> None:
+        self._owner = owner
+        self._feed = feed
+        self._agent = agent
+        self._streams: dict[str, Stream[Any]] = {}
+        self._conversation_: Conversation | None = None
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id or '(not started)'} {self.status}>"
+
+    # ------------------------------------------------------------------ what is known
+
+    @property
+    def id(self) -> str:
+        """The platform's id of the task; empty until it has been started."""
+        return self._feed.state.info.id
+
+    @property
+    def ref(self) -> str:
+        """Names the task: `client.task(ref)` opens it again, also in another process.
+
+        Raises:
+            ConfigurationError: The task has not been started, so it has no name.
+        """
+        return str(self._ref())
+
+    @property
+    def info(self) -> TaskInfo:
+        """The last known metadata."""
+        return self._feed.state.info
+
+    @property
+    def name(self) -> str | None:
+        """The last known name or title."""
+        return self.info.name
+
+    @property
+    def status(self) -> TaskStatus:
+        """The last known status; `idle` for a task of which nothing is known yet."""
+        return self.info.status
+
+    @property
+    def platform_state(self) -> str:
+        """The last known status in the platform's own word."""
+        return self.info.platform_state
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the task was created, in UTC."""
+        return self.info.created_at
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the platform last changed it, in UTC."""
+        return self.info.updated_at
+
+    @property
+    def requests(self) -> tuple[InputRequest, ...]:
+        """What the agent waits for; answer with `respond`."""
+        return self.info.requests
+
+    def is_running(self) -> bool:
+        """Whether the last known status is `queued` or `running`."""
+        return self.status.is_running
+
+    # ------------------------------------------------------------------ streams
+
+    @property
+    def messages(self) -> Stream[Message]:
+        """Messages, and deltas of those that are being written."""
+        return self._stream("messages", lambda log: Stream(log, MESSAGES, Entry.as_messages))
+
+    @property
+    def updates(self) -> Stream[TaskUpdate]:
+        """Changes of status, name, requests and connection; begins with the latest."""
+        return self._stream("updates", lambda log: Stream(log, UPDATES, Entry.as_messages))
+
+    @property
+    def errors(self) -> Stream[TaskFault]:
+        """What went wrong, as values: it completes where the other streams fail."""
+        return self._stream("errors", lambda log: Stream(log, ERRORS, Entry.as_faults))
+
+    @property
+    def events(self) -> EventStream:
+        """Everything, with positions to resume from."""
+        stream = self._stream("events", EventStream)
+        assert isinstance(stream, EventStream)  # noqa: S101 - for the type checkers
+        return stream
+
+    @property
+    def snapshots(self) -> Stream[TaskSnapshot]:
+        """What a user interface shows, at most once in a turn of the loop."""
+        return self._stream("snapshots", lambda log: SnapshotStream(log, self._conversation))
+
+    def _stream(self, name: str, make: Callable[[Any], Stream[Any]]) -> Stream[Any]:
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = make(self._feed.log)
+        return stream
+
+    @property
+    def _conversation(self) -> Conversation:
+        if self._conversation_ is None:
+            feed = self._feed
+
+            def info() -> tuple[TaskInfo, Connection]:
+                return feed.state.info, feed.state.connection
+
+            self._conversation_ = Conversation(feed.log, info)
+        return self._conversation_
+
+    def add_event_listener(
+        self, kind: Literal["message", "update", "error"], listener: Callable[[Any], None]
+    ) -> DisposableBase:
+        """Call a listener with each message, update or fault.
+
+        Returns:
+            A disposable that removes the listener.
+
+        Raises:
+            ConfigurationError: There is no such kind.
+        """
+        streams: dict[str, Stream[Any]] = {
+            "message": self.messages,
+            "update": self.updates,
+            "error": self.errors,
+        }
+        if kind not in streams:
+            raise ConfigurationError(
+                f"there are listeners for {', '.join(streams)}, but not for {kind!r}"
+            )
+        # A listener is not told when the stream fails: the fault itself is on "error".
+        return streams[kind].subscribe(listener, _ignore)
+
+    def unsubscribe(self) -> None:
+        """Stop polling, close the connections and complete the observers that are present.
+
+        It may be called from any thread, and again. A pending `result` goes on, and subscribing
+        later starts anew.
+        """
+        log = self._feed.log
+        loop = self._feed.loop
+        loop.call_soon_threadsafe(log.complete)
+
+    # ------------------------------------------------------------------ requests
+
+    async def poll(self) -> TaskStatus:
+        """Ask the platform where the task stands, once, and return it.
+
+        Raises:
+            PlatformError: The platform refused to say.
+            TransportError: It could not be reached.
+        """
+        self._ref()
+        # Of a task that was resumed by id, "idle" means nothing without its messages.
+        unknown = self._feed.state.turn.state is TurnState.UNKNOWN
+        await self._feed.poll(Want(info=True, messages=unknown))
+        return self.status
+
+    async def result(self, *, timeout: float | None = 600.0) -> TaskResult:
+        """Wait until the latest turn has ended, and return how.
+
+        A failed task is a result with `status="error"`, not an exception. `action` and `paused`
+        are waited out. Timing out and being cancelled leave the task running.
+
+        Args:
+            timeout: Seconds to wait; None: any time.
+
+        Raises:
+            TaskTimeout: The turn has not ended in time.
+            ConfigurationError: The task has not been started.
+            TaskNotFound: It is gone.
+            AuthenticationError: The credentials are refused for good.
+        """
+        self._ref()
+        feed = self._feed
+        feed.retain()
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                await feed.wait_settled()
+                return await self._result()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            fault = feed.last_fault
+            because = f"; the last fault was: {fault}" if fault is not None else ""
+            raise TaskTimeout(
+                f"task {self.id} was still {self.status} after {timeout} s{because}",
+                status=self.status,
+                fault=fault,
+            ) from error
+        finally:
+            feed.release()
+
+    async def _result(self) -> TaskResult:
+        feed, info = self._feed, self.info
+        ledger = feed.state.ledger
+        status: Literal["completed", "error", "cancelled"] = "completed"
+        if info.status is TaskStatus.ERROR:
+            status = "error"
+        elif info.status is TaskStatus.CANCELLED:
+            status = "cancelled"
+        messages = self._conversation.messages()
+        if feed.log.trimmed:  # what the log has no more, the platform has
+            messages = tuple(await self.get_messages())
+        text = ledger.last_text or (ledger.last_error if status == "error" else "")
+        return TaskResult(
+            task_id=self.id,
+            status=status,
+            text=text,
+            messages=messages,
+            usage=info.usage,
+            cost=info.cost,
+            degraded=info.degraded,
+        )
+
+    async def get_messages(self, *, after: datetime | None = None) -> list[Message]:
+        """Fetch the whole history, or what is later than a time.
+
+        Args:
+            after: An aware datetime.
+
+        Raises:
+            ConfigurationError: `after` has no time zone, or the task has not been started.
+        """
+        if after is not None and after.tzinfo is None:
+            raise ConfigurationError("`after` needs a time zone, as in datetime.now(UTC)")
+        snapshot = await self._owner.platform.snapshot(
+            self._ref(), None, Want(info=False, messages=True)
+        )
+        ledger = self._feed.state.ledger
+        messages: list[Message] = []
+        for fact in snapshot.facts or ():
+            if not isinstance(fact, Message):
+                continue
+            if after is not None and fact.created_at is not None and fact.created_at <= after:
+                continue
+            revision = max(1, ledger.revision(fact.id))
+            messages.append(msgspec.structs.replace(fact, revision=revision))
+        return messages
+
+    async def send(self, text: str, *, attachments: Sequence[Attachment] = ()) -> None:
+        """Send a message in the same conversation; the first one starts a new task.
+
+        Raises:
+            TransportError: It may or may not have been accepted (`maybe_accepted`).
+            UnsupportedOperation: There are attachments, and the platform takes none.
+        """
+        platform = self._owner.platform
+        self._check_attachments(attachments)
+        ref = self._feed.ref
+        if ref is None:
+            await self.start(text, attachments=attachments)
+            return
+
+        def call(key: str | None) -> Awaitable[Accepted]:
+            return platform.send(ref, text, attachments=attachments, idempotency_key=key)
+
+        accepted = await deliver(platform.capabilities, call, key=None, on_fault=self._feed.fault)
+        self._feed.sent(text, accepted)
+
+    async def start(
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        webhook: str | None = None,
+        idempotency_key: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Start a new task with its first message.
+
+        Raises:
+            ConfigurationError: It has been started already.
+        """
+        agent, platform = self._agent, self._owner.platform
+        if self._feed.ref is not None or agent is None:
+            raise ConfigurationError(f"the task {self.id} has been started already: use send()")
+        if webhook is not None and not platform.capabilities.webhooks:
+            raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
+        self._check_attachments(attachments)
+
+        def call(key: str | None) -> Awaitable[Accepted]:
+            return platform.start(
+                agent,
+                text,
+                attachments=attachments,
+                idempotency_key=key,
+                webhook=webhook,
+                options=options,
+            )
+
+        accepted = await deliver(
+            platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
+        )
+        self._feed.sent(text, accepted, started=TaskRef(accepted.id, agent))
+        self._owner.register(self, self._feed)
+
+    def listed(self, info: Metadata) -> None:
+        """Take what a listing said of the task."""
+        self._feed.listed(info)
+
+    def _check_attachments(self, attachments: Sequence[Attachment]) -> None:
+        platform = self._owner.platform
+        if attachments and not platform.capabilities.attachments:
+            raise UnsupportedOperation(f"{platform.name} takes no attachments")
+
+    async def cancel(self) -> None:
+        """Abort the running turn; cancelling one that has ended is no error.
+
+        Raises:
+            UnsupportedOperation: The platform cannot do that.
+        """
+        ref = self._ref()
+        self._require("cancel", "cancel tasks")
+        await self._owner.platform.cancel(ref)
+        self._feed.cancelled()
+
+    async def respond(self, request_id: str, answer: str) -> None:
+        """Answer a request for input or approval; see `requests`.
+
+        Raises:
+            ConfigurationError: The answer is not one of the request's options, or there is no
+                such request.
+            UnsupportedOperation: The platform cannot do that.
+        """
+        ref = self._ref()
+        self._require("respond", "answer requests")
+        await self._owner.platform.respond(ref, request_id, answer)
+        self._feed.poke()
+
+    async def end(self) -> None:
+        """Clean up: cancel a running turn, then delete the task on the platform.
+
+        Its streams complete, a pending `result` raises TaskNotFound, and later observers get the
+        log, then the end.
+
+        Raises:
+            UnsupportedOperation: The platform cannot do that; nothing was changed.
+        """
+        ref, platform = self._ref(), self._owner.platform
+        self._require("delete", "delete tasks")
+        if platform.capabilities.cancel and not self.status.is_final:
+            await platform.cancel(ref)
+        await platform.end(ref)
+        self._feed.end()
+
+    def sub_task(self, message: Message) -> Task:
+        """Open the task of a sub-agent.
+
+        Args:
+            message: The `ToolMessage` of a tool that is an agent, or an `AgentRunMessage`.
+
+        Raises:
+            ConfigurationError: The message names no task.
+        """
+        task_id = getattr(message, "sub_task_id", None) or getattr(message, "task_id", None)
+        agent_id = getattr(message, "sub_agent_id", None) or getattr(message, "agent_id", None)
+        if not task_id:
+            raise ConfigurationError(f"the message {message.id} names no task of a sub-agent")
+        agent = AgentRef(agent_id) if agent_id else None
+        return self._owner.task_for(TaskRef(task_id, agent))
+
+    def _require(self, capability: str, what: str) -> None:
+        platform = self._owner.platform
+        if not getattr(platform.capabilities, capability):
+            raise UnsupportedOperation(f"{platform.name} cannot {what}")
+
+    def _ref(self) -> TaskRef:
+        if self._feed.ref is None:
+            raise ConfigurationError("the task has not been started: send() it a message first")
+        return self._feed.ref
+
+
+def _ignore(error: Exception) -> None:
+    del error
