@@ -46,6 +46,8 @@ class SSEConnection:
         self._exchange = exchange
         self._response = response
         self._inflater = _inflater(exchange, response)
+        connection = None if response is None else response.connection
+        self._protocol = None if connection is None else connection.protocol
         self._loop = asyncio.get_running_loop()
         self._reading_since: float | None = None
         self._why_closed: RxTasksError | None = None
@@ -100,6 +102,9 @@ class SSEConnection:
             self._reading_since = None
         if not chunk:
             self.close()
+            if self._protocol is not None and isinstance(self._protocol.exception(), OSError):
+                # aiohttp takes a reset of a body without a length for the body's end.
+                raise self._exchange.lost("failed: the connection broke")
             if self._inflater is not None and not self._inflater.complete:
                 raise self._exchange.lost("failed: the compressed stream was cut off")
             raise StopAsyncIteration

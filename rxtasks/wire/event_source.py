@@ -24,8 +24,8 @@ from rxtasks.wire.backoff import Backoff, Retry
 from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connection
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.exchange import Exchange
-from rxtasks.wire.http import new_session
 from rxtasks.wire.inputs import Headers, parse_url, resolve_headers, secrets_of
+from rxtasks.wire.options import new_session
 from rxtasks.wire.sse import RawEvent, ServerSentEvent
 
 __all__ = ["EventSource", "Retry"]
@@ -109,13 +109,14 @@ class EventSource:
                     return self._deliver(self._pending.popleft())
                 if not await self._read():
                     await self.aclose()
-        except RxTasksError:
-            if self._deadlines.closed:
+        except Exception as error:
+            if self._deadlines.closed and isinstance(error, RxTasksError):
                 raise StopAsyncIteration from None
             await self.aclose()
             raise
         finally:
             self._iterating = False
+        self._disconnect()  # it may have been opened at the very moment of closing
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -213,6 +214,7 @@ class EventSource:
                 exchange.url = parse_url(await self._url(), what="the URL of an EventSource")
         except (RxTasksError, aiohttp.ClientError, OSError) as error:
             return error
+        self._deadlines.check()
         exchange.secrets = secrets_of(common)
         exchange.headers = {**common, **STREAM_HEADERS}
         if self._last_event_id:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import aiohttp
 import msgspec
@@ -16,49 +15,16 @@ from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connecti
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.exchange import Exchange
 from rxtasks.wire.inputs import Headers, check_headers, parse_url, resolve_headers, secrets_of
+from rxtasks.wire.options import HttpOptions, Purpose, Timeouts, new_session
 
-__all__ = ["Headers", "Http", "HttpOptions", "Params", "SSEConnection", "Timeouts", "new_session"]
+__all__ = ["Headers", "Http", "HttpOptions", "Params", "SSEConnection", "Timeouts"]
 
 T = TypeVar("T")
 
 Params: TypeAlias = Mapping[str, str | int | float | Sequence[str]]
 """The query: values are encoded; a sequence gives its name several times."""
 
-_Purpose: TypeAlias = Literal["poll", "stream", "once"]
 _RAW_KEPT = 2 * 2**10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long to wait, in seconds.
-
-    Attributes:
-        connect: For a connection: a free place in the pool, DNS, TCP and TLS.
-        request: For a whole request, the body of the answer included.
-        stream_open: For the head of a stream's response.
-        stream_idle: For the next byte of a stream.
-    """
-
-    connect: float = 10.0
-    request: float = 30.0
-    stream_open: float = 30.0
-    stream_idle: float = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
-    """How requests are made.
-
-    Attributes:
-        session_factory: Makes aiohttp sessions (for proxies, certificate authorities, tracing).
-            It is called at most three times, and the sessions are closed with the client.
-        timeouts: How long to wait.
-        trust_env: Whether to take proxies from the environment.
-    """
-
-    session_factory: Callable[[], aiohttp.ClientSession] | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    trust_env: bool = False
 
 
 class Http:
@@ -91,7 +57,7 @@ class Http:
         self._platform = platform
         self._headers = headers
         self._options = options or HttpOptions()
-        self._sessions: dict[_Purpose, aiohttp.ClientSession] = {}
+        self._sessions: dict[Purpose, aiohttp.ClientSession] = {}
         self._streams: set[SSEConnection] = set()
         self._deadlines = Deadlines(f"the client of {platform} is closed")
 
@@ -233,6 +199,7 @@ class Http:
             )
         self._streams.add(connection)
         try:
+            self._deadlines.check()
             yield connection
         finally:
             self._streams.discard(connection)
@@ -281,7 +248,7 @@ class Http:
         exchange.headers = {**common, **own}
         exchange.secrets = secrets_of(common)
 
-    def _session(self, purpose: _Purpose) -> aiohttp.ClientSession:
+    def _session(self, purpose: Purpose) -> aiohttp.ClientSession:
         session = self._sessions.get(purpose)
         if session is None:
             factory = self._options.session_factory
@@ -291,17 +258,6 @@ class Http:
                 session = new_session(purpose, trust_env=self._options.trust_env)
             self._sessions[purpose] = session
         return session
-
-
-def new_session(purpose: _Purpose, *, trust_env: bool = False) -> aiohttp.ClientSession:
-    """Make a session without limits that a stream would run into, and without cookies."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0 if purpose == "stream" else 100, force_close=purpose == "once"
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=trust_env,
-    )
 
 
 @lru_cache(maxsize=256)

@@ -52,7 +52,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if any(end in text for text in (name, value) for end in "\r\n\0"):
             raise ConfigurationError(
-                f"the header {name.splitlines()[0] if name.strip() else name!r} has a line end or "
+                f"the header {name!r} has a line end or "
                 "a NUL in it: strip the value (a trailing line feed of a file, perhaps)"
             )
 

@@ -11,7 +11,7 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
 
 def seeded(**parameters: float) -> Backoff:
-    return Backoff(random=Random(7), **parameters)  # type: ignore[arg-type]
+    return Backoff(random=Random(7), **parameters)
 
 
 def test_the_first_retry_is_quick() -> None:

@@ -253,8 +253,10 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent], str, int | None, int]] = {
     "beyond Unicode": (b"data: \xf4\x90\x80\x80\n\n", [message(BAD * 4)], "", None, 0),
     # -------------------------------------------------------------------------- forms mixed
     "usual forms one after the other": (
-        b"data:a\n\nevent:e\ndata:b\n\nid:1\ndata:c\n\nid:2\nevent:f\ndata:d\n\n"
-        + b"event:g\nid:3\ndata:e\n\ndata:f\n\n",
+        (
+            b"data:a\n\nevent:e\ndata:b\n\nid:1\ndata:c\n\nid:2\nevent:f\ndata:d\n\n"
+            b"event:g\nid:3\ndata:e\n\ndata:f\n\n"
+        ),
         [
             message("a"), message("b", event="e"), message("c", "1"), message("d", "2", "f"),
             message("e", "3", "g"), message("f", "3"),
