@@ -244,7 +244,7 @@ class AgentHandle:
             self._ref, status=wanted, search=search, sort=sort, limit=limit
         )
         left = limit
-        async with aclosing(pages) as listing:  # type: ignore[type-var]
+        async with aclosing(pages) as listing:
             async for page in listing:
                 for listed in page:
                     if left is not None:

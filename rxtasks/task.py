@@ -26,7 +26,6 @@ from rxtasks.models import (
     TaskSnapshot,
     TaskStatus,
     TaskUpdate,
-    TransportFault,
 )
 from rxtasks.platforms.base import Accepted, AgentRef, Metadata, Platform, TaskRef, Want
 from rxtasks.streams.conversation import Conversation, SnapshotStream
@@ -234,9 +233,10 @@ class Task:
         """
         self._ref()
         feed = self._feed
+        limit = asyncio.timeout(timeout)
         feed.retain()
         try:
-            async with asyncio.timeout(timeout) as limit:
+            async with limit:
                 await feed.wait_settled()
                 return await self._result()
         except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""The pace of polling. (pure)
+"""The pace of polling. It is pure.
 
 `Cadence.next_delay` says how long to wait for the next poll of one kind; `Budget` slows all tasks
 of a client down together when the platform asks for it.
@@ -81,7 +81,7 @@ class Cadence:
     linger: float = 10.0
     start_timeout: float = 30.0
     grace: float = 10.0
-    random: Callable[[], float] = field(default_factory=lambda: random.Random().random)  # noqa: S311
+    random: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
     def next_delay(self, facts: Facts) -> float:
         """Say how many seconds to wait for the next poll of `facts.what`.
@@ -95,7 +95,7 @@ class Cadence:
 
     def _delay(self, facts: Facts) -> float:
         messages = facts.what == "messages"
-        if facts.settled or facts.status is TaskStatus.IDLE and facts.since_sent > self.idle:
+        if facts.settled or (facts.status is TaskStatus.IDLE and facts.since_sent > self.idle):
             if messages:
                 return float("inf")
             return self._stretched(self.idle, since=facts.since_change)

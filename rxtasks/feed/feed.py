@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from rxtasks.errors import (
     AgentNotFound,
@@ -283,7 +283,7 @@ class Feed:
 
     # ------------------------------------------------------------------ the stream
 
-    def _connect(self, cursor: str | None) -> AsyncIterator[Batch]:
+    def _connect(self, cursor: str | None) -> AsyncGenerator[Batch, None]:
         return self._platform.open_stream(self.ref, cursor)
 
     def stream_opened(self) -> None:

@@ -1,4 +1,4 @@
-"""The merge: from overlapping polls and streams to every fact once, in one order. (pure)
+"""The merge: from overlapping polls and streams to every fact once, in one order. It is pure.
 
 The ledger knows no clock, no socket and no Rx. It is told what arrived, and answers with what is
 new. A message is identified by its id and a fingerprint of its content; of a finished message it

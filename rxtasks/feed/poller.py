@@ -138,8 +138,9 @@ class Poller:
         self._arm()
 
     async def _attempt_poll(self, want: Want) -> Exception | None:
+        limit = asyncio.timeout(_LONGEST_POLL)
         try:
-            async with asyncio.timeout(_LONGEST_POLL) as limit:
+            async with limit:
                 await self._polled.poll(want)
         except TimeoutError as error:
             if limit.expired():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from rxtasks.errors import (
@@ -44,7 +44,7 @@ class Sink(Protocol):
         ...
 
 
-class _Restart(Exception):  # noqa: N818 - a signal, not an error
+class _Restart(Exception):
     """The connection is to be opened anew, although it works."""
 
 
@@ -58,7 +58,7 @@ class Pump:
     def __init__(
         self,
         limits: Limits,
-        connect: Callable[[str | None], AsyncIterator[Batch]],
+        connect: Callable[[str | None], AsyncGenerator[Batch, None]],
         sink: Sink,
         *,
         backoff: Backoff,
@@ -118,7 +118,7 @@ class Pump:
 
     async def _read(self, connection: _Connection) -> None:
         with connection:
-            async with contextlib.aclosing(self._connect(self.cursor)) as batches:  # type: ignore[type-var]
+            async with contextlib.aclosing(self._connect(self.cursor)) as batches:
                 opened = False
                 async for batch in batches:
                     if not opened:
@@ -127,9 +127,9 @@ class Pump:
                     connection.alive(batch)
                     if batch.final:
                         return
-                    if batch.items or batch.reset:
-                        if not self._sink.stream_batch(batch):
-                            raise _Restart
+                    news = batch.items or batch.reset
+                    if news and not self._sink.stream_batch(batch):
+                        raise _Restart
                     if batch.cursor is not None:
                         self.cursor = batch.cursor
 
@@ -161,10 +161,10 @@ class _Connection:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._reason is not None and isinstance(error, asyncio.CancelledError):
-            # Ours, unless somebody else has cancelled as well.
-            if self._task is not None and self._task.uncancel() == 0:
-                raise self._reason from None
+        ours = self._reason is not None and isinstance(error, asyncio.CancelledError)
+        # ... unless somebody else has cancelled as well.
+        if ours and self._task is not None and self._task.uncancel() == 0 and self._reason:
+            raise self._reason from None
 
     def alive(self, batch: Batch) -> None:
         """Take note of a sign of life."""
@@ -183,7 +183,7 @@ class _Connection:
             self._arm()
 
     def _patience(self) -> float:
-        if self._heartbeats < 4:  # noqa: PLR2004 - the first batch and three heartbeats
+        if self._heartbeats < 4:
             return self._idle_limit
         return min(self._idle_limit, max(_SHORTEST_WATCH, 3.0 * self._longest))
 

@@ -1,4 +1,4 @@
-"""What is known of a task, and what of it is new. (pure)
+"""What is known of a task, and what of it is new. It is pure.
 
 It brings the ledger (messages), the turn (has it ended?) and the metadata together, and answers
 everything that arrives with an `Outcome`: what to append to the log, and what follows from it.

@@ -1,4 +1,4 @@
-"""When has a turn ended? (pure)
+"""When has a turn ended?
 
 A platform's word alone does not tell: OpenCode says "idle" for up to seconds after it accepted a
 prompt, and a poll can return the word of the turn before. So after a send, a settled word counts
@@ -61,7 +61,7 @@ class Turn:
     ) -> None:
         self.state = TurnState.UNKNOWN
         self.failure: str | None = None
-        self.word = TaskStatus.IDLE
+        self.word: TaskStatus = TaskStatus.IDLE
         self._capabilities = capabilities
         self._start_timeout = start_timeout
         self._grace = grace

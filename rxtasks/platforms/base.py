@@ -8,7 +8,7 @@ yields everything that it is told, also twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import quote, unquote
@@ -330,7 +330,7 @@ class Platform(Protocol):
         """
         ...
 
-    def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncIterator[Batch]:
+    def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncGenerator[Batch, None]:
         """Open one connection and yield what it brings, one batch a socket read.
 
         The first batch (possibly empty) comes as soon as the connection stands. The iterator ends
@@ -364,6 +364,6 @@ class Platform(Protocol):
         search: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[Sequence[Listed]]:
+    ) -> AsyncGenerator[Sequence[Listed], None]:
         """List an agent's tasks page by page; the next page is fetched when it is asked for."""
         ...

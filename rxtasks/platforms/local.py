@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +163,9 @@ class Local:
             info=info, facts=facts, cursor=here, stream_cursor=here if want.info else None
         )
 
-    async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncIterator[Batch]:
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
         """Give what stands in the task's log after the cursor, then what comes, as it comes.
 
         It ends when the task is deleted, and when the last client leaves.
@@ -227,7 +229,7 @@ class Local:
         search: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[Sequence[Listed]]:
+    ) -> AsyncGenerator[Sequence[Listed], None]:
         """List an agent's tasks in pages of 50, newest first.
 
         Args:

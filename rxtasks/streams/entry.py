@@ -101,16 +101,16 @@ def _mask(value: EventValue) -> int:
     return MESSAGES
 
 
-def merge_deltas(entries: Sequence[Entry], after: int) -> Entry:
-    """Join runs of deltas of one key, less what is not later than `after`, into one delta.
+def merge_deltas(key: DeltaKey, entries: Sequence[Entry], after: int) -> Entry:
+    """Join runs of deltas of one message and kind, less what is not later than `after`, into one.
 
     It stands at the position of the last of them.
     """
     newest = entries[-1]
-    kind = type(newest.values[0])
+    message_id, kind = key
     skip = max(0, after + 1 - entries[0].seq)
     values = [value for entry in entries for value in entry.values]
-    merged = kind(id=newest.values[0].id, text="".join(v.text for v in values[skip:]))
+    merged = kind(id=message_id, text="".join(v.text for v in values[skip:]))
     # It counts as live as soon as a part of it is.
     history = all(entry.history for entry in entries)
-    return Entry(newest.last, (merged,), MESSAGES, key=newest.key, history=history)
+    return Entry(newest.last, (merged,), MESSAGES, key=key, history=history)

@@ -8,6 +8,7 @@ after the other: values, the start of an observer, the end. So nothing is ever d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import threading
 from bisect import bisect_right
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol, TypeAlias
 
+from rxtasks.errors import ClientClosed
 from rxtasks.models import (
     Delta,
     EventValue,
@@ -113,7 +115,7 @@ class TaskLog:
     def append(self, items: Sequence[Item], *, history: bool = False) -> None:
         """Append values and runs of deltas, and deliver them."""
         for item in items:
-            self._queue.append(lambda item=item: self._append(item, history))  # type: ignore[misc]
+            self._queue.append(lambda item=item: self._append(item, history=history))  # type: ignore[misc]
         self._drain()
 
     def settle(self) -> None:
@@ -160,10 +162,9 @@ class TaskLog:
         if threading.get_ident() == self._thread:
             self._forget(subscriber)
             return
-        try:
+        # A loop or a client that is closed has let go of everything already.
+        with contextlib.suppress(RuntimeError, ClientClosed):
             self.source.loop.call_soon_threadsafe(self._forget, subscriber)
-        except Exception:  # noqa: BLE001, S110 - the loop or the client is closed: nothing is left
-            pass
 
     def replay(self, after: int = 0) -> Iterator[Entry]:
         """Yield what is there, in order; all deltas of an unfinished message come as one.
@@ -180,7 +181,7 @@ class TaskLog:
             if entry.key is None:
                 yield entry
             elif newest[entry.key] is entry:
-                yield merge_deltas([e for e in entries if e.key == entry.key], after)
+                yield merge_deltas(entry.key, [e for e in entries if e.key == entry.key], after)
 
     def next_after(self, position: int, mask: int) -> tuple[Entry, int] | None:
         """Find the next value of a channel: its entry, and the index of the value in it."""
@@ -214,7 +215,7 @@ class TaskLog:
         finally:
             self._draining = False
 
-    def _append(self, item: Item, history: bool) -> None:
+    def _append(self, item: Item, *, history: bool) -> None:
         entry = entry_of(self.tail + 1, item, history=history)
         self.tail = entry.last
         if entry.key is not None:

@@ -113,7 +113,7 @@ class Stream(_LoopBound[T]):
         on_error: abc.OnError | None = None,
         on_completed: abc.OnCompleted | None = None,
         *,
-        scheduler: abc.SchedulerBase | None = None,
+        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - the signature of reactivex
     ) -> abc.DisposableBase:
         """Subscribe an observer, or callbacks.
 

@@ -88,6 +88,7 @@ class Subscription(Cursor):
         self._on_completed = on_completed
 
     def start(self) -> None:
+        """Read what has been."""
         if not self.history:
             return
         if self.mask == UPDATES:
@@ -101,13 +102,16 @@ class Subscription(Cursor):
                 self._push(self.view(entry))
 
     def deliver(self, entry: Entry) -> None:
+        """Call the observer with what the entry holds."""
         if entry.mask & self.mask and (self.history or not entry.history):
             self._push(self.view(entry))
 
     def complete(self) -> None:
+        """Call the observer for the last time."""
         self._end(self._on_completed)
 
     def fail(self, error: Exception) -> None:
+        """Call the observer for the last time."""
         if self.takes_faults:
             self.complete()
         elif self._on_error is None:
@@ -160,14 +164,17 @@ class SettledWatch(Cursor):
         self._on_error = on_error
 
     def settled(self) -> None:
+        """Call back."""
         self.complete()
 
     def complete(self) -> None:
+        """Call back: no turn will end any more."""
         if not self.closed:
             self.dispose()
             self._on_end()
 
     def fail(self, error: Exception) -> None:
+        """Call back with the reason."""
         if not self.closed:
             self.dispose()
             self._on_error(error)

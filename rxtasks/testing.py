@@ -1,0 +1,430 @@
+"""For tests: a platform whose tasks follow a script.
+
+It needs no network and waits on the loop's clock only, so with `looptime` an hour takes no time::
+
+    platform = ScriptedPlatform(
+        [
+            at(0.5, status("running")),
+            at(1.0, typing("m1", "Hel"), typing("m1", "lo")),
+            at(1.5, agent("m1", "Hello")),
+            at(1.5, status("completed")),
+        ]
+    )
+    async with Client(platform) as client:
+        task = await client.agent("any").run("Hi")
+        assert (await task.result()).text == "Hello"
+
+Every start and every send plays the next script; polls and streams see what has happened by then.
+Faults are injected by `on_poll` and `on_item`, and everything that was asked for is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rxtasks.errors import TaskNotFound
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    Attachment,
+    InputRequest,
+    Message,
+    TaskStatus,
+    ThinkingMessage,
+    ToolMessage,
+    ToolStatus,
+    TypingMessage,
+    Usage,
+    UserMessage,
+)
+from rxtasks.platforms.base import (
+    Accepted,
+    AgentRef,
+    Batch,
+    Capabilities,
+    Fact,
+    Hint,
+    Listed,
+    Metadata,
+    Partial,
+    Snapshot,
+    StreamItem,
+    TaskRef,
+    Want,
+)
+from rxtasks.wire.http import HttpOptions
+
+__all__ = [
+    "Poll",
+    "ScriptedPlatform",
+    "Step",
+    "agent",
+    "at",
+    "error",
+    "hint",
+    "status",
+    "thinking",
+    "tool",
+    "typing",
+    "user",
+]
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+Scripted: TypeAlias = Message | Metadata | Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happens a number of seconds after a turn was accepted."""
+
+    after: float
+    items: tuple[Scripted, ...]
+
+
+def at(after: float, *items: Scripted) -> Step:
+    """Let things happen `after` seconds after the turn was accepted."""
+    return Step(after, items)
+
+
+def status(
+    word: str, *, requests: Sequence[InputRequest] = (), turn: int | None = None
+) -> Metadata:
+    """Change the status; a word that is none of ours is one that the platform made up."""
+    known = TaskStatus(word) if word in tuple(TaskStatus) else None
+    return Metadata(platform_state=word, status=known, requests=tuple(requests), turn=turn)
+
+
+def user(message_id: str, text: str) -> UserMessage:
+    """Make a user's message."""
+    return UserMessage(text, id=message_id)
+
+
+def agent(message_id: str, text: str) -> AgentMessage:
+    """Make a finished message of the agent."""
+    return AgentMessage(text, id=message_id)
+
+
+def error(message_id: str, text: str) -> AgentErrorMessage:
+    """Make a failure of the agent."""
+    return AgentErrorMessage((text,), text, id=message_id)
+
+
+def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMessage:
+    """Make a tool run in one of its states."""
+    return ToolMessage(name, status=ToolStatus(state), output=output, id=message_id)
+
+
+def typing(message_id: str, text: str) -> TypingMessage:
+    """Make a delta of a message's text."""
+    return TypingMessage(text, id=message_id)
+
+
+def thinking(message_id: str, text: str) -> ThinkingMessage:
+    """Make a delta of the thoughts before a message."""
+    return ThinkingMessage(text, id=message_id)
+
+
+def hint() -> Hint:
+    """Tell that something has changed."""
+    return Hint()
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One poll that was made: when (in the loop's seconds), for what, and from where."""
+
+    time: float
+    want: Want
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class _Happening:
+    """One item on the timeline of a task."""
+
+    time: float
+    item: Scripted
+
+
+@dataclass(slots=True)
+class _ScriptedTask:
+    id: str
+    timeline: list[_Happening] = field(default_factory=list[_Happening])
+    turns: int = 0
+    deleted: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ScriptedPlatform:
+    """A platform in memory whose tasks follow scripts.
+
+    Attributes:
+        polls: The polls that were made.
+        streams: At which time each stream was opened.
+        open_streams: How many streams are open.
+        sent: What was sent, the starts included.
+        on_poll: Called with the number of a poll, from 1; what it returns is raised.
+        on_item: Called with the numbers of a stream connection (from 1) and of the item that it
+            is about to bring (from 0, counted over the task); "cut" breaks the connection before
+            it, "end" ends it cleanly, "drop" loses the item, and "repeat" brings it twice.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        capabilities: Capabilities | None = None,
+        latency: float = 0.0,
+        history: Sequence[Scripted] = (),
+        word: str = "idle",
+    ) -> None:
+        """Write the scripts of the turns, one for each start or send.
+
+        Args:
+            scripts: What happens in each turn; further turns play the last one again.
+            capabilities: What the platform claims to be able to do.
+            latency: Seconds that each request takes.
+            history: What a task that was not started here (any id) consists of.
+            word: The status of a task before its first script says otherwise.
+        """
+        self.capabilities = capabilities or Capabilities(stream="everything", resume="full")
+        self.polls: list[Poll] = []
+        self.streams: list[float] = []
+        self.open_streams = 0
+        self.sent: list[str] = []
+        self.on_poll: Callable[[int], Exception | None] = lambda _: None
+        self.on_item: Callable[[int, int], str | None] = lambda _connection, _index: None
+        self._scripts = scripts
+        self._latency = latency
+        self._history = history
+        self._word = word
+        self._tasks: dict[str, _ScriptedTask] = {}
+
+    async def open(self, options: HttpOptions) -> None:
+        """Get ready."""
+        del options
+
+    async def aclose(self) -> None:
+        """Close; nothing is open."""
+
+    # ------------------------------------------------------------------ what is asked
+
+    async def start(
+        self,
+        agent: AgentRef,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+        webhook: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Accepted:
+        """Start a task: its first script begins."""
+        del agent, attachments, idempotency_key, webhook, options
+        await asyncio.sleep(self._latency)
+        task = _ScriptedTask(f"task-{len(self._tasks) + 1}")
+        self._tasks[task.id] = task
+        return self._play(task, text)
+
+    async def send(
+        self,
+        ref: TaskRef,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Take a follow-up: the next script begins."""
+        del attachments, idempotency_key
+        await asyncio.sleep(self._latency)
+        return self._play(self._task(ref), text)
+
+    def _play(self, task: _ScriptedTask, text: str) -> Accepted:
+        self.sent.append(text)
+        now = _now()
+        script = self._scripts[min(task.turns, len(self._scripts) - 1)]
+        task.turns += 1
+        message = user(f"{task.id}-user-{task.turns}", text)
+        task.timeline.append(_Happening(now, message))
+        task.timeline += [_Happening(now + step.after, i) for step in script for i in step.items]
+        task.timeline.sort(key=lambda happening: happening.time)
+        task.changed.set()
+        return Accepted(id=task.id, message_id=message.id)
+
+    async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
+        """Tell what has happened by now."""
+        self.polls.append(Poll(_now(), want, cursor))
+        failure = self.on_poll(len(self.polls))
+        await asyncio.sleep(self._latency)
+        if failure is not None:
+            raise failure
+        task = self._task(ref)
+        past = [h for h in task.timeline if h.time <= _now()]
+        return Snapshot(
+            info=self._info(past) if want.info else None,
+            # The newest thing before the cursor comes again, as on a platform whose "after"
+            # includes its bound.
+            facts=self._facts(past, int(cursor or 0) - 1) if want.messages else None,
+            cursor=str(len(past)) if want.messages else None,
+            stream_cursor=str(len(past)) if want.messages and want.info else None,
+        )
+
+    def _info(self, past: Sequence[_Happening]) -> Metadata:
+        info = status(self._word)
+        for happening in past:
+            if isinstance(happening.item, Metadata):
+                info = happening.item
+        return info
+
+    def _facts(self, past: Sequence[_Happening], after: int) -> list[Fact]:
+        """List the newest state of what changed behind a position, in order of first appearance."""
+        facts: dict[str, Fact] = {}
+        changed: set[str] = set()
+        for index, happening in enumerate(past):
+            item = happening.item
+            if isinstance(item, TypingMessage | ThinkingMessage):
+                facts[item.id] = _grown(facts.get(item.id), item)
+            elif isinstance(item, Message):
+                time = _EPOCH + timedelta(seconds=happening.time)
+                facts[item.id] = msgspec.structs.replace(item, created_at=item.created_at or time)
+            else:
+                continue
+            if index >= after:
+                changed.add(item.id)
+        return [fact for key, fact in facts.items() if key in changed]
+
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
+        """Tell what happens, as it happens."""
+        await asyncio.sleep(self._latency)
+        assert ref is not None  # noqa: S101 - its streams are of one task
+        task = self._task(ref)
+        self.streams.append(_now())
+        self.open_streams += 1
+        try:
+            async for batch in self._stream(task, len(self.streams), cursor):
+                yield batch
+        finally:
+            self.open_streams -= 1
+
+    async def _stream(
+        self, task: _ScriptedTask, connection: int, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
+        resumes = self.capabilities.resume == "full"
+        now = _now()
+        past = sum(happening.time < now for happening in task.timeline)
+        index = int(cursor or 0) if resumes else past
+        yield Batch()
+        while not task.deleted:
+            await _until(task, index)
+            while index < len(task.timeline) and task.timeline[index].time <= _now():
+                match self.on_item(connection, index):
+                    case "cut":
+                        raise ConnectionResetError
+                    case "end":
+                        return
+                    case "drop":
+                        count = 0
+                    case "repeat":
+                        count = 2
+                    case _:
+                        count = 1
+                item = task.timeline[index].item
+                index += 1
+                items = [item] * count if self._carries(item) else []
+                yield Batch(items=items, cursor=str(index) if resumes else None)
+
+    def _carries(self, item: StreamItem) -> bool:
+        kinds: dict[str, type[Any] | tuple[type[Any], ...]] = {
+            "everything": object,
+            "deltas": (TypingMessage, ThinkingMessage),
+            "hints": Hint,
+            "nothing": (),
+        }
+        return isinstance(item, kinds[self.capabilities.stream])
+
+    async def cancel(self, ref: TaskRef) -> None:
+        """Cancel: what has not happened yet will not happen."""
+        await self._stop(ref, "cancelled")
+
+    async def respond(self, ref: TaskRef, request_id: str, answer: str) -> None:
+        """Take an answer; it is recorded like a message."""
+        del request_id
+        self._task(ref)
+        self.sent.append(answer)
+
+    async def end(self, ref: TaskRef) -> None:
+        """Delete a task."""
+        task = self._task(ref)
+        task.deleted = True
+        task.changed.set()
+
+    async def _stop(self, ref: TaskRef, word: str) -> None:
+        await asyncio.sleep(self._latency)
+        task, now = self._task(ref), _now()
+        task.timeline[:] = [h for h in task.timeline if h.time <= now]
+        if self._info(task.timeline).status not in (TaskStatus.COMPLETED, TaskStatus.ERROR):
+            task.timeline.append(_Happening(now, status(word)))
+        task.changed.set()
+
+    async def list_tasks(
+        self,
+        agent: AgentRef,
+        *,
+        status: TaskStatus | None = None,
+        search: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> AsyncGenerator[Sequence[Listed], None]:
+        """List all tasks, on one page."""
+        del agent, status, search, sort, limit
+        yield [Listed(id=t.id, info=self._info(t.timeline)) for t in self._tasks.values()]
+
+    def _task(self, ref: TaskRef) -> _ScriptedTask:
+        task = self._tasks.get(ref.id)
+        if task is None and self._history:
+            past = [_Happening(_now() - 1.0, item) for item in self._history]
+            task = self._tasks[ref.id] = _ScriptedTask(ref.id, past)
+        if task is None or task.deleted:
+            raise TaskNotFound(f"there is no task {ref.id}", status=404)
+        return task
+
+
+def _grown(before: Fact | None, delta: TypingMessage | ThinkingMessage) -> Fact:
+    if before is not None and not isinstance(before, Partial):
+        return before
+    known = before or Partial(id=delta.id)
+    if isinstance(delta, TypingMessage):
+        return msgspec.structs.replace(known, text=known.text + delta.text)
+    return msgspec.structs.replace(known, thinking=known.thinking + delta.text)
+
+
+async def _until(task: _ScriptedTask, index: int) -> None:
+    """Wait until the item at an index has happened, or the timeline has changed."""
+    task.changed.clear()
+    left = task.timeline[index].time - _now() if index < len(task.timeline) else None
+    if left is not None and left <= 0:
+        return
+    try:
+        async with asyncio.timeout(left):
+            await task.changed.wait()
+    except TimeoutError:
+        pass
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def usage(tokens: int) -> Metadata:
+    """Tell what the turn has used."""
+    return Metadata(usage=Usage(output=tokens))

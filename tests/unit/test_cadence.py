@@ -1,0 +1,88 @@
+"""The pace, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from rxtasks.feed.cadence import Budget, Cadence, Facts
+from rxtasks.models import TaskStatus
+
+INF = float("inf")
+STEADY = Cadence(jitter=0.0)
+
+TABLE = [
+    # what, facts, seconds
+    ("just sent", Facts(since_sent=0.0, since_change=0.0), 0.4),
+    ("just sent, long after the last change", Facts(since_sent=0.1, since_change=900.0), 0.4),
+    ("running, changed a moment ago", Facts(since_change=1.0), 0.4),
+    ("running, quiet for 4 s", Facts(since_change=4.0), 1.0),
+    ("running, quiet for long: metadata", Facts(since_change=600.0), 2.0),
+    ("running, quiet for long: messages", Facts(what="messages", since_change=600.0), 5.0),
+    ("a stream carries everything", Facts(stream="everything"), 30.0),
+    ("the same for messages", Facts(what="messages", stream="everything"), 30.0),
+    ("such a stream broke 0.5 s ago", Facts(since_drop=0.5), 1.5),
+    ("it has not come back", Facts(since_drop=3.0, since_change=0.0), 0.4),
+    ("deltas flow: messages", Facts(what="messages", stream="deltas", quiet=0.1), 5.0),
+    ("deltas flow: metadata", Facts(stream="deltas", quiet=0.1, since_change=0.1), 0.4),
+    ("deltas went quiet", Facts(what="messages", stream="deltas", quiet=0.3), 0.3),
+    ("deltas quiet for 8 s", Facts(what="messages", stream="deltas", quiet=8.0), 2.0),
+    ("waits for a person", Facts(status=TaskStatus.ACTION, since_change=40.0), 10.0),
+    ("waits for a person for an hour", Facts(status=TaskStatus.ACTION, since_change=3600.0), 30.0),
+    ("paused", Facts(status=TaskStatus.PAUSED, since_change=3600.0), 30.0),
+    ("settled a moment ago", Facts(settled=True, since_change=0.0), 0.4),
+    ("settled a minute ago", Facts(settled=True, since_change=60.0), 15.0),
+    ("settled an hour ago", Facts(settled=True, since_change=3600.0), 120.0),
+    ("settled: messages wait for metadata", Facts(what="messages", settled=True), INF),
+    ("idle without a turn", Facts(status=TaskStatus.IDLE, since_change=3600.0), 120.0),
+    ("idle, messages", Facts(what="messages", status=TaskStatus.IDLE, since_change=9.0), INF),
+]
+
+
+@pytest.mark.parametrize(("name", "facts", "seconds"), TABLE, ids=[row[0] for row in TABLE])
+def test_the_delay_is_that_of_the_table(name: str, facts: Facts, seconds: float) -> None:
+    assert STEADY.next_delay(facts) == pytest.approx(seconds)
+
+
+def test_jitter_shortens_a_delay_by_at_most_its_share() -> None:
+    delays = {Cadence().next_delay(Facts(since_change=600.0)) for _ in range(200)}
+    assert len(delays) > 100
+    assert all(1.8 <= delay <= 2.0 for delay in delays)
+
+
+def test_no_status_of_a_running_task_stays_unseen_for_more_than_two_seconds() -> None:
+    for quiet in range(0, 7200, 7):
+        assert STEADY.next_delay(Facts(since_change=float(quiet))) <= 2.0
+
+
+def test_a_429_makes_everybody_wait_as_long_as_was_asked() -> None:
+    budget = Budget()
+    budget.limited(now=100.0, retry_after=7.0)
+    assert budget.when(100.0, 0.5) == 107.0
+    assert budget.when(106.9, 0.0) == 107.0
+
+
+def test_a_429_slows_down_and_recovery_is_gradual() -> None:
+    budget = Budget()
+    budget.limited(now=0.0, retry_after=1.0)
+    slowdowns = []
+    for _ in range(30):
+        slowdowns.append(budget.when(10.0, 1.0) - 10.0)
+        budget.answered()
+    assert slowdowns[0] == 2.0
+    assert slowdowns == sorted(slowdowns, reverse=True)
+    assert slowdowns[3] > 1.3
+    assert slowdowns[-1] == 1.0
+
+
+def test_polls_that_are_refused_together_slow_down_once() -> None:
+    budget = Budget()
+    for _ in range(50):
+        budget.limited(now=0.0, retry_after=1.0)
+    assert budget.slowdown == 2.0
+
+
+def test_refusals_in_a_row_slow_down_up_to_a_bound() -> None:
+    budget = Budget()
+    for second in range(0, 1000, 10):
+        budget.limited(now=float(second), retry_after=None)
+    assert budget.slowdown == 32.0
