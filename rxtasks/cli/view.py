@@ -1,0 +1,160 @@
+"""Views of a task in a terminal or a pipe. A view is an observer: it asks the task for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from rxtasks.cli import plain, screen
+from rxtasks.cli.wording import Seen
+from rxtasks.models import FatalFault, TaskEvent, TaskSnapshot, TransportFault
+from rxtasks.task import Task
+
+__all__ = ["LiveView", "PlainView", "View", "view_for"]
+
+_TICK = 1 / 12
+
+
+class View(Protocol):
+    """Shows a task until its latest turn has ended."""
+
+    async def follow(self, task: Task) -> Seen:
+        """Show what happens until the latest turn has ended.
+
+        Raises:
+            RxTasksError: The task cannot be watched any more.
+            OSError: There is nothing left to write to.
+        """
+        ...
+
+    def end(self, seen: Seen, requests: int | None) -> None:
+        """Show how it ended."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Show a line of our own."""
+        ...
+
+
+class PlainView:
+    """Writes one line for each thing that happens, and no control codes."""
+
+    def __init__(self, out: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+
+    async def follow(self, task: Task) -> Seen:
+        """Show what happens until the latest turn has ended."""
+        began = self._clock()
+        count = 0
+        lines = plain.PlainLines()
+        async with task.events.iterate() as events:
+            async for event in events:
+                count += 1
+                for line in lines.of(event.value):
+                    self.say(line)
+        result = await task.result(timeout=None)
+        return Seen(result=result, elapsed=self._clock() - began, events=count)
+
+    def end(self, seen: Seen, requests: int | None) -> None:
+        """Show how it ended."""
+        for line in plain.ending(seen, requests):
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Show a line of our own."""
+        print(line, file=self._out, flush=True)
+
+
+class LiveView:
+    """Draws a task anew some twelve times a second; what is final scrolls away when it must."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        unicode = (console.encoding or "").lower().startswith("utf")
+        self._icons = screen.UNICODE if unicode else screen.ASCII
+        self._gone: set[str] = set()
+
+    async def follow(self, task: Task) -> Seen:
+        """Show what happens until the latest turn has ended."""
+        state = screen.Screen(self._clock())
+
+        def take(snapshot: TaskSnapshot) -> None:
+            state.take(snapshot, self._clock())
+
+        def count(event: TaskEvent) -> None:
+            state.events += 1
+            if isinstance(event.value, TransportFault | FatalFault):
+                state.fault = event.value
+
+        # The result tells how it ends, also when it ends badly.
+        watching = task.snapshots.subscribe(take, _ignore), task.events.subscribe(count, _ignore)
+        waiting = asyncio.create_task(task.result(timeout=None))
+        live = Live(console=self._console, auto_refresh=False, transient=True)
+        try:
+            with live:
+                while not waiting.done():
+                    self._draw(state, live)
+                    await asyncio.wait([waiting], timeout=_TICK)
+            return Seen(
+                result=await waiting, elapsed=self._clock() - state.began, events=state.events
+            )
+        finally:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            for subscription in watching:
+                subscription.dispose()
+            for row in self._rows(state):
+                self._console.print(row.body)
+
+    def end(self, seen: Seen, requests: int | None) -> None:
+        """Show how it ended."""
+        self._console.print()
+        self._console.print(screen.ending(seen, requests, self._icons))
+
+    def say(self, line: str) -> None:
+        """Show a line of our own."""
+        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    def _draw(self, state: screen.Screen, live: Live) -> None:
+        console = self._console
+        drawn = self._rows(state)
+        heights = [len(console.render_lines(row.body, pad=False)) for row in drawn]
+        while drawn and drawn[0].final and sum(heights) > console.height - 3:
+            gone = drawn.pop(0)
+            del heights[0]
+            self._gone.add(gone.id)
+            console.print(gone.body)
+        now = self._clock()
+        live.update(screen.frame(state, drawn, now, self._icons, console.height), refresh=True)
+
+    def _rows(self, state: screen.Screen) -> list[screen.Row]:
+        drawn = screen.rows(state, self._clock(), self._icons, self._console.width)
+        return [row for row in drawn if row.id not in self._gone]
+
+
+def view_for(out: TextIO, *, plain: bool) -> View:
+    """Choose the view for where the output goes: live only on a terminal that can do it."""
+    if plain or not out.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        return PlainView(out)
+    return LiveView(Console(file=out, highlight=False, markup=False, emoji=False))
+
+
+def survive_any_text() -> None:
+    """Write a question mark where the encoding of the output has no such character."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _ignore(error: Exception) -> None:
+    del error

@@ -1,0 +1,143 @@
+"""What is shown of a task, in words: shared by the live view and the plain one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    AgentRunMessage,
+    FatalFault,
+    Gap,
+    HandoverMessage,
+    Message,
+    TaskResult,
+    ToolMessage,
+    TransportFault,
+    UnknownMessage,
+    Usage,
+    UserMessage,
+)
+
+__all__ = ["Seen", "clean", "fault_text", "message_text", "seconds", "usage_text", "value_text"]
+
+# An agent's text is not to move the cursor, change colours or ring the bell.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LONG = 200
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What an observer saw of a task until its turn ended.
+
+    Attributes:
+        result: How it ended.
+        elapsed: Seconds from the first look until then.
+        events: How many events were observed.
+    """
+
+    result: TaskResult
+    elapsed: float
+    events: int
+
+
+def clean(text: str) -> str:
+    """Take out what would control the terminal; lines stay lines, tabs become spaces."""
+    text = text.replace("\r\n", "\n").expandtabs(4)
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def seconds(duration: float) -> str:
+    """Write a duration for people."""
+    if duration < 0.1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 60:
+        return f"{duration:.1f} s"
+    minutes, rest = divmod(int(duration), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def value_text(value: Any) -> str:
+    """Write plain JSON data in one line for people, cut when it is long."""
+    text = " ".join(clean(_value(value)).split())
+    return text if len(text) <= _LONG else text[: _LONG - 3] + "..."
+
+
+def _value(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case str():
+            return value
+        case Mapping():
+            return ", ".join(f"{key} {_nested(each)}" for key, each in _pairs(value))
+        case Sequence():
+            return ", ".join(_nested(each) for each in _items(value))
+        case _:
+            return str(value)
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return _value(value)
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    return list(value.items())
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value)
+
+
+def message_text(message: Message) -> str:
+    """Write what a message says; nothing controls the terminal."""
+    match message:
+        case UserMessage() | AgentMessage():
+            text = message.text
+        case ToolMessage():
+            text = value_text(message.output) or value_text(message.params)
+            if message.errors:
+                text = "; ".join(message.errors)
+        case AgentErrorMessage():
+            text = message.last_error or "the agent failed"
+        case AgentRunMessage():
+            text = f"{message.agent_name or message.agent_id or 'an agent'}: {message.status}"
+        case HandoverMessage():
+            who = message.agent_name or message.agent_id or "another agent"
+            text = f"to {who}" + (f": {message.text}" if message.text else "")
+        case UnknownMessage():
+            text = f"a message of kind {message.type!r}"
+        case Gap():
+            text = "some of the log is missing"
+        case _:
+            text = ""
+    return clean(text).strip("\n")
+
+
+def fault_text(fault: TransportFault | FatalFault) -> str:
+    """Write what went wrong with watching, in one line."""
+    return " ".join(clean(str(fault)).split())
+
+
+def usage_text(usage: Usage | None, cost: float | None) -> str:
+    """Write tokens and dollars, or an empty text where the platform does not say."""
+    parts: list[str] = []
+    if usage is not None:
+        kinds = [(name.replace("_", " "), getattr(usage, name)) for name in usage.__struct_fields__]
+        parts += [f"{name} {number:,}" for name, number in kinds if number]
+        parts[-1:] = [f"{last} tokens" for last in parts[-1:]]
+    if cost is not None:
+        parts.append(f"{cost:.4f} USD")
+    return ", ".join(parts)
