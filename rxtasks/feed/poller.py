@@ -46,6 +46,8 @@ class Poller:
         self._waiting = False  # for a place
         self._attempt = 0
         self._metadata_at = self._messages_at = float("inf")
+        # What was asked for does not wait longer because the pace has changed meanwhile.
+        self._metadata_asked = self._messages_asked = False
 
     @property
     def failing(self) -> bool:
@@ -57,6 +59,7 @@ class Poller:
         self._running = True
         self._attempt = 0
         self._metadata_at = self._messages_at = self._limits.now() + delay
+        self._metadata_asked = self._messages_asked = delay <= 0.0
         self._arm()
 
     def stop(self) -> None:
@@ -76,15 +79,23 @@ class Poller:
         due = max(self._limits.now() + delay, self._limits.budget.not_before)
         if metadata:
             self._metadata_at = min(self._metadata_at, due)
+            self._metadata_asked = True
         if messages:
             self._messages_at = min(self._messages_at, due)
+            self._messages_asked = True
         self._arm()
 
     def repace(self) -> None:
-        """Work out anew when polls are due: something changed on which the pace depends."""
+        """Work out anew when polls are due: something changed on which the pace depends.
+
+        A poll that somebody has asked for and that has not begun stays due, or gets due sooner.
+        """
         if self._running and self._attempt == 0:
-            self._metadata_at = self._due("metadata")
-            self._messages_at = self._due("messages")
+            metadata_at, messages_at = self._due("metadata"), self._due("messages")
+            if not self._metadata_asked or metadata_at < self._metadata_at:
+                self._metadata_at = metadata_at
+            if not self._messages_asked or messages_at < self._messages_at:
+                self._messages_at = messages_at
             self._arm()
 
     def _due(self, what: str) -> float:
@@ -124,9 +135,9 @@ class Poller:
     async def _poll(self, want: Want) -> None:
         me = asyncio.current_task()
         if want.info:
-            self._metadata_at = float("inf")
+            self._metadata_at, self._metadata_asked = float("inf"), False
         if want.messages:
-            self._messages_at = float("inf")
+            self._messages_at, self._messages_asked = float("inf"), False
         error = await self._attempt_poll(want)
         if self._task is not me:
             return  # stopped meanwhile
