@@ -211,9 +211,10 @@ class Task:
             TransportError: It could not be reached.
         """
         self._ref()
-        # Of a task that was resumed by id, "idle" means nothing without its messages.
-        unknown = self._feed.state.turn.state is TurnState.UNKNOWN
-        await self._feed.poll(Want(info=True, messages=unknown))
+        # Of a task that was resumed by id, "idle" means nothing without its messages; and after a
+        # send, they may hold the only evidence that the turn has begun.
+        unproved = self._feed.state.turn.state in (TurnState.UNKNOWN, TurnState.WAITING)
+        await self._feed.poll(Want(info=True, messages=unproved))
         return self.status
 
     async def result(self, *, timeout: float | None = 600.0) -> TaskResult:
@@ -299,8 +300,23 @@ class Task:
             messages.append(msgspec.structs.replace(fact, revision=revision))
         return messages
 
-    async def send(self, text: str, *, attachments: Sequence[Attachment] = ()) -> None:
+    async def send(
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+    ) -> Accepted:
         """Send a message in the same conversation; the first one starts a new task.
+
+        Args:
+            text: The message.
+            attachments: Files that go with it.
+            idempotency_key: A key of yours: the same one sends one message, where the platform
+                knows keys.
+
+        Returns:
+            What the platform said when it took the message.
 
         Raises:
             TransportError: It may or may not have been accepted (`maybe_accepted`).
@@ -310,14 +326,16 @@ class Task:
         self._check_attachments(attachments)
         ref = self._feed.ref
         if ref is None:
-            await self.start(text, attachments=attachments)
-            return
+            return await self.start(text, attachments=attachments, idempotency_key=idempotency_key)
 
         def call(key: str | None) -> Awaitable[Accepted]:
             return platform.send(ref, text, attachments=attachments, idempotency_key=key)
 
-        accepted = await deliver(platform.capabilities, call, key=None, on_fault=self._feed.fault)
+        accepted = await deliver(
+            platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
+        )
         self._feed.sent(text, accepted)
+        return accepted
 
     async def start(
         self,
@@ -327,8 +345,11 @@ class Task:
         webhook: str | None = None,
         idempotency_key: str | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> Accepted:
         """Start a new task with its first message.
+
+        Returns:
+            What the platform said when it took the message.
 
         Raises:
             ConfigurationError: It has been started already.
@@ -355,6 +376,7 @@ class Task:
         )
         self._feed.sent(text, accepted, started=TaskRef(accepted.id, agent))
         self._owner.register(self, self._feed)
+        return accepted
 
     def listed(self, info: Metadata) -> None:
         """Take what a listing said of the task."""

@@ -22,6 +22,7 @@ from rxtasks.models import (
     ThinkingMessage,
     ToolMessage,
     ToolStatus,
+    TransportFault,
     TypingMessage,
     Usage,
     UserMessage,
@@ -240,7 +241,7 @@ class Ledger:
             self._spend(item)
         elif isinstance(item, Message):
             self._message(item, out, None)
-        elif isinstance(item, Metadata):
+        elif isinstance(item, Metadata | TransportFault):
             out.append(item)
 
     def _message(self, message: Message, out: list[Item], since: int | None) -> None:
@@ -301,13 +302,15 @@ class Ledger:
         if delta.id in self._known:
             return None  # late: the message is final
         live = self._live(delta.id, by_stream=True)
-        if not live.by_stream:
-            return None  # polls supply this text; nobody can tell where the delta belongs
         kind = type(delta)
         if kind in live.restarted:
             live.restarted = live.restarted - {kind}
+            # It is all of the text so far: where polls supplied that, the stream can go on.
+            live.by_stream = live.by_stream or delta.text.startswith(live.text(kind))
             self._grow(delta.id, live, kind, delta.text, out)
             return None
+        if not live.by_stream:
+            return None  # polls supply this text; nobody can tell where the delta belongs
         run: list[Delta] = [delta]
         out.append(run)
         pieces = live.pieces(kind)
