@@ -27,7 +27,17 @@ class _Reader(Cursor):
     that is left by `break` is disposed of when its iteration is collected.
     """
 
-    __slots__ = ("buffer", "done", "dropped", "error", "maxsize", "overflow", "position", "waiter")
+    __slots__ = (
+        "backlog_end",
+        "buffer",
+        "done",
+        "dropped",
+        "error",
+        "maxsize",
+        "overflow",
+        "position",
+        "waiter",
+    )
 
     def __init__(
         self,
@@ -45,9 +55,16 @@ class _Reader(Cursor):
         self.buffer: deque[tuple[int, Any]] = deque()
         self.dropped = 0
         self.position = 0
+        self.backlog_end = 0
         self.done = False
         self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        # What was appended since the reader last looked was delivered to nobody: it is read from
+        # the log, and what comes from now on is delivered.
+        self.backlog_end = self.log.tail
+        self.wake()
 
     def deliver(self, entry: Entry) -> None:
         if not entry.mask & self.mask or (entry.history and not self.history):
@@ -137,7 +154,6 @@ class Iteration(Generic[T]):
         self._after = after
         self._until_settled = until_settled
         self._started = False
-        self._backlog_end = 0
 
     @property
     def dropped(self) -> int:
@@ -194,7 +210,7 @@ class Iteration(Generic[T]):
         reader, log = self._reader, self._reader.log
         log.admit(reader)
         self._started = True
-        self._backlog_end = log.tail
+        reader.backlog_end = log.tail
         if not reader.history:
             reader.position = log.tail
         elif reader.mask == UPDATES:
@@ -206,7 +222,7 @@ class Iteration(Generic[T]):
         reader = self._reader
         if reader.maxsize is None:
             return self._next_in_log(None)
-        found = self._next_in_log(self._backlog_end)
+        found = self._next_in_log(reader.backlog_end)
         if found is None and reader.buffer:
             return reader.buffer.popleft()
         return found
