@@ -87,7 +87,7 @@ OTHER = "Other"
 """The language of a text in no language that is known here."""
 
 _NAMES = {"dockerfile": "Dockerfile", "makefile": "Makefile"}
-_SHEBANG = re.compile(rb"#!\s*\S*?(python|bash|sh|node|ruby|perl)\b")
+_SHEBANG = re.compile(rb"#!\s*\S*?(python|bash|sh|node|ruby|perl)[\d.]*(?:\s|$)")
 _INTERPRETERS = {
     b"python": "Python",
     b"bash": "Shell",

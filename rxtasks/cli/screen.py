@@ -28,6 +28,8 @@ from rxtasks.models import (
 __all__ = ["ASCII", "UNICODE", "Icons", "Row", "Screen", "Tail", "ending", "frame", "rows"]
 
 _FRAMES_PER_SECOND = 10
+_WIDEST = 100
+"""Columns of a tool's row at most: an eye does not follow it any further."""
 _STATUS_COLOURS = {
     TaskStatus.ACTION: "yellow",
     TaskStatus.PAUSED: "yellow",
@@ -191,7 +193,7 @@ def _row(screen: Screen, message: Message, now: float, icons: Icons, size: tuple
 def _tool(
     screen: Screen, tool: ToolMessage, now: float, icons: Icons, size: tuple[int, int]
 ) -> RenderableType:
-    width, names = size
+    width, names = min(size[0], _WIDEST), size[1]
     start, end = screen.spans.get(tool.id, (None, None))
     took = "" if start is None else seconds((now if end is None else end) - start)
     icon, style = _tool_icon(tool.status, now, icons)

@@ -23,7 +23,7 @@ _PAUSE = 0.1
 _LANGUAGES = 5
 _LARGEST = 3
 
-_Step: TypeAlias = tuple[ToolRun, Iterator[None], Callable[[], dict[str, Any]]]
+_Step: TypeAlias = tuple[ToolRun, Iterator[None], Callable[[], Any]]
 
 
 class Survey:
@@ -49,8 +49,9 @@ class Survey:
         for run, _, _ in steps:
             yield run  # all that is to be done is seen before any of it is
         for run, work, output in steps:
-            yield run.started()
             await asyncio.sleep(_PAUSE * self._pace)
+            yield run.started()
+            await asyncio.sleep(_PACE * self._pace)  # so that it is seen to run
             async with aclosing(in_slices(work)) as slices:
                 async for _ in slices:
                     yield run.progress(output())
@@ -86,7 +87,7 @@ def _plan(tree: Tree) -> list[_Step]:
         (
             tool_pending("list files", params={"directory": shown(str(tree.root))}),
             tree.list_files(),
-            lambda: {"files": len(tree.files), "directories": tree.directories},
+            lambda: _found(tree),
         ),
         (
             tool_pending("count lines"),
@@ -101,7 +102,7 @@ def _plan(tree: Tree) -> list[_Step]:
         (
             tool_pending("count TODOs"),
             tree.count_notes(),
-            lambda: {"TODOs": tree.notes.total(), "files": len(tree.notes)},
+            lambda: f"{tree.notes.total():,} in {_count(len(tree.notes), 'file')}",
         ),
     ]
 
@@ -127,15 +128,17 @@ def thought(tree: Tree) -> str:
 def summary(tree: Tree) -> str:
     """Say what was found."""
     name = shown(tree.root.resolve().name or str(tree.root))
-    holds = f"{_count(len(tree.files), 'file')} in {_directories(tree.directories)}"
-    parts = [f"{name} holds {holds}, {_count(tree.lines.total(), 'line')} of text."]
+    parts = [f"{name} holds {_found(tree)}, {_count(tree.lines.total(), 'line')} of text."]
     if tree.lines:
         rows = [(name, lines, tree.languages[name]) for name, lines in tree.by_language(_LANGUAGES)]
         lines = tree.lines.total() - sum(row[1] for row in rows)
         files = tree.languages.total() - sum(row[2] for row in rows)
         if lines:
             rows.append((OTHER, lines, files))
-        table = [(name, f"{lines:,}", f"lines in {_count(n, 'file')}") for name, lines, n in rows]
+        table = [
+            (name, f"{lines:,}", f"{'line' if lines == 1 else 'lines'} in {_count(n, 'file')}")
+            for name, lines, n in rows
+        ]
         parts.append(_table("Lines:", table))
     if largest := tree.largest(_LARGEST):
         sizes = [(_short(shown(path)), size_of(size).split()) for path, size in largest]
@@ -178,8 +181,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _directories(number: int) -> str:
-    return "1 directory" if number == 1 else f"{number:,} directories"
+def _found(tree: Tree) -> str:
+    places = "1 directory" if tree.directories == 1 else f"{tree.directories:,} directories"
+    return f"{_count(len(tree.files), 'file')} in {places}"
 
 
 def size_of(size: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
@@ -146,14 +145,6 @@ def view_for(out: TextIO, *, plain: bool) -> View:
     if plain or not out.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         return PlainView(out)
     return LiveView(Console(file=out, highlight=False, markup=False, emoji=False))
-
-
-def survive_any_text() -> None:
-    """Write a question mark where the encoding of the output has no such character."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
 
 
 def _ignore(error: Exception) -> None:
