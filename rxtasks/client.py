@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import aiohttp
 
@@ -71,6 +71,7 @@ class Client:
         )
         self._retention = retention
         self._feeds: WeakValueDictionary[str, Feed] = WeakValueDictionary()
+        self._opened: WeakSet[Feed] = WeakSet()  # also those of tasks that were not started
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
         self._entered = False
         self._closed = False
@@ -96,7 +97,7 @@ class Client:
         if self._closed or not self._entered:
             return
         self._closed = True
-        for feed in list(self._feeds.values()):
+        for feed in list(self._opened):
             feed.close()
         await self.limits.aclose()
         await self.platform.aclose()
@@ -148,19 +149,25 @@ class Client:
         """Make a task that its first message will start."""
         return Task(self, self._feed(None), agent)
 
+    def feed_of(self, task_id: str) -> Feed | None:
+        """Look up the feed of a task that somebody holds or observes."""
+        return self._feeds.get(task_id)
+
     def register(self, task: Task, feed: Feed) -> None:
         """Remember a task, weakly: so there is one for each id, as long as somebody holds it."""
         self._tasks[task.id] = task
         self._feeds[task.id] = feed
 
     def _feed(self, ref: TaskRef | None) -> Feed:
-        return Feed(
+        feed = Feed(
             self.platform,
             self.limits,
             ref,
             retention=self._retention,
             idle_limit=self._options.timeouts.stream_idle,
         )
+        self._opened.add(feed)
+        return feed
 
 
 class AgentHandle:
@@ -203,14 +210,15 @@ class AgentHandle:
             UnsupportedOperation: The platform has no webhooks, or takes no attachments.
         """
         task = self.new_task()
-        await task.start(
+        accepted = await task.start(
             text,
             attachments=attachments,
             webhook=webhook,
             idempotency_key=idempotency_key,
             options=platform_options,
         )
-        return task
+        # With a key that was used before, it is the task that was started then.
+        return self._client.task_for(TaskRef(accepted.id, self._ref))
 
     def new_task(self) -> Task:
         """Make a task that its first `send` will start."""

@@ -45,6 +45,10 @@ class Owner(Protocol):
         """Open a task."""
         ...
 
+    def feed_of(self, task_id: str) -> Feed | None:
+        """Look up the feed of a task that somebody holds or observes."""
+        ...
+
     def register(self, task: Task, feed: Feed) -> None:
         """Remember a task that has got its id."""
         ...
@@ -374,8 +378,13 @@ class Task:
         accepted = await deliver(
             platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
         )
+        feed = self._owner.feed_of(accepted.id)
+        if feed is not None and not self._streams:
+            self._feed = feed  # the user's key was used before: one task, one feed
+            return accepted
         self._feed.sent(text, accepted, started=TaskRef(accepted.id, agent))
-        self._owner.register(self, self._feed)
+        if feed is None:
+            self._owner.register(self, self._feed)
         return accepted
 
     def listed(self, info: Metadata) -> None:
