@@ -238,13 +238,21 @@ class Feed:
         snapshot = await self._platform.snapshot(self.ref, mark.cursor, want)
         self._refused = 0
         first, self._first = self._first, self._first and snapshot.facts is None
-        if snapshot.stream_cursor is not None and not self._pump.running:
+        aligned = snapshot.stream_cursor is not None and not self._pump.running
+        if aligned:
             self._pump.cursor = snapshot.stream_cursor
         self._apply(
             self.state.snapshot(
-                snapshot, mark, self._limits.now(), first=first, streaming=self._streaming
+                snapshot,
+                mark,
+                self._limits.now(),
+                first=first,
+                streaming=self._streaming,
+                aligned=aligned,
             )
         )
+        if first and not self._first:
+            self._watch()  # the stream was waiting for this, whatever it brought
 
     def poll_failed(self, error: Exception, attempt: int, retry_in: float) -> bool:
         """Tell that a poll failed; False if watching cannot go on."""

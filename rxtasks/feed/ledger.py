@@ -110,7 +110,6 @@ class Ledger:
 
     Attributes:
         live: Unfinished messages by id.
-        unfinished: The last poll of messages found one that is still being written.
         last_text: The agent's newest text in this turn.
         last_error: The agent's newest error in this turn.
         answered: Something follows the newest user's message.
@@ -126,7 +125,6 @@ class Ledger:
         on_delta: Callable[[], None] = lambda: None,
     ) -> None:
         self.live: dict[str, Live] = {}
-        self.unfinished = False
         self.last_text = ""
         self.last_error = ""
         self.answered = False
@@ -137,6 +135,7 @@ class Ledger:
         self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
         self._changed: dict[str, int] = {}  # when a message changed, in ticks
         self._tick = 0
+        self._unfinished: set[str] = set()
         self._last_agent_id = ""
         self._spent: dict[str, Spent] = {}
         self._spent_before: set[str] = set()
@@ -154,20 +153,24 @@ class Ledger:
         self._tick += 1
         return self._tick
 
-    def snapshot(self, facts: Sequence[Fact], since: int, *, streaming: bool) -> list[Item]:
+    def snapshot(
+        self, facts: Sequence[Fact], since: int, *, streaming: bool, aligned: bool = False
+    ) -> list[Item]:
         """Merge the messages that a poll found, in the platform's order.
 
         Args:
             facts: What it found.
             since: What `mark` returned when the poll began.
             streaming: A stream supplies deltas at present.
+            aligned: The next stream goes on exactly where this poll ends.
         """
         out: list[Item] = []
-        self.unfinished = False
+        self._unfinished.clear()
         for fact in facts:
             if isinstance(fact, Partial):
-                self.unfinished = self.unfinished or fact.id not in self._known
-                self._partial(fact, out, by_stream=False, streaming=streaming)
+                if fact.id not in self._known:
+                    self._unfinished.add(fact.id)
+                self._partial(fact, out, by_stream=aligned, streaming=streaming)
             elif isinstance(fact, Spent):
                 self._spend(fact)
             else:
@@ -208,7 +211,7 @@ class Ledger:
         self._earlier.clear()
         self._changed.clear()
         self.live.clear()
-        self.unfinished = False
+        self._unfinished.clear()
 
     def amend(self, message: Message) -> list[Item]:
         """Add a message of our own making."""
@@ -217,6 +220,11 @@ class Ledger:
         return out
 
     # ------------------------------------------------------------------ what is known
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last poll of messages found one that is still being written."""
+        return bool(self._unfinished)
 
     def knows(self, message_id: str) -> bool:
         """Whether a message has been delivered."""
@@ -259,6 +267,7 @@ class Ledger:
         if revision != message.revision:
             message = msgspec.structs.replace(message, revision=revision)
         self.live.pop(message.id, None)
+        self._unfinished.discard(message.id)
         self._note(message, new=known is None)
         out.append(message)  # type: ignore[arg-type]
 
@@ -323,7 +332,9 @@ class Ledger:
         if partial.id in self._known:
             return
         live = self._live(partial.id, by_stream=by_stream)
-        if live.by_stream and not by_stream:
+        if by_stream:
+            live.by_stream = True  # the deltas that follow go on with exactly this text
+        elif live.by_stream:
             if streaming:
                 return
             live.by_stream = False  # the stream is gone; from here on polls supply the text

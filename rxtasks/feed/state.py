@@ -133,7 +133,14 @@ class State:
         )
 
     def snapshot(
-        self, snapshot: Snapshot, mark: PollMark, now: float, *, first: bool, streaming: bool
+        self,
+        snapshot: Snapshot,
+        mark: PollMark,
+        now: float,
+        *,
+        first: bool,
+        streaming: bool,
+        aligned: bool = False,
     ) -> Outcome:
         """Merge what a poll found.
 
@@ -143,11 +150,14 @@ class State:
             now: The time in seconds.
             first: It is the first one of messages since the task is being watched.
             streaming: A stream supplies deltas at present.
+            aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
         items: list[Item] = []
         if snapshot.facts is not None:
-            items = self.ledger.snapshot(snapshot.facts, mark.tick, streaming=streaming)
+            items = self.ledger.snapshot(
+                snapshot.facts, mark.tick, streaming=streaming, aligned=aligned
+            )
             self.cursor = snapshot.cursor if snapshot.cursor is not None else self.cursor
         past = self._past(items) if first else 0
         history = items[:past]
