@@ -1,0 +1,55 @@
+"""Runs each test of the suite on every platform that can do what the test needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.setups import SETUPS, Bench, Can, Setup
+
+LIMIT = 10.0
+"""Seconds that a test may take; what takes that long waits for something that never comes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*cans): for platforms that can do all of these")
+    config.addinivalue_line("markers", "lacks(can): for platforms that cannot do this")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "bench" not in metafunc.fixturenames:
+        return
+    needed = {can for mark in metafunc.definition.iter_markers("needs") for can in mark.args}
+    lacked = {can for mark in metafunc.definition.iter_markers("lacks") for can in mark.args}
+    fit = [setup for setup in SETUPS if _fits(setup, needed, lacked)]
+    if not fit:
+        pytest.fail(f"no platform fits {metafunc.definition.name}: it would never run")
+    metafunc.parametrize("bench", fit, indirect=True, ids=[setup.name for setup in fit])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(LIMIT))
+
+
+def _fits(setup: Setup, needed: set[Can], lacked: set[Can]) -> bool:
+    return needed <= setup.can and not lacked & setup.can
+
+
+@pytest.fixture
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """Set one platform up for one test, which fails if its loop was told of an error."""
+    setup: Setup = request.param
+    complaints: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    async with setup.bench() as ready:
+        ready.complaints = complaints
+        yield ready
+    assert complaints == []
