@@ -1,0 +1,200 @@
+"""The JSON bodies that travel between a server of this library and its clients.
+
+Requests are strict: an unknown field is refused. Answers are read leniently: what a later version
+adds is ignored. Messages and other facts are tagged by `kind`. A message leaves out fields that
+have their default value; everything else has all of its fields, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct
+
+from rxtasks.models import AnyMessage, Attachment, Message, TaskInfo, Usage
+from rxtasks.platforms.base import Fact, Metadata, Partial, Spent
+
+__all__ = [
+    "AgentList",
+    "AnswerRequest",
+    "CancelRequest",
+    "Description",
+    "File",
+    "ListedAgent",
+    "SendRequest",
+    "SnapshotBody",
+    "StartRequest",
+    "Started",
+    "TaskBody",
+    "TaskPage",
+    "WireFact",
+    "facts_of",
+    "metadata_of",
+    "wire_facts",
+]
+
+Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
+"""A client's own key for a start or a send."""
+
+_METADATA = Metadata.__struct_fields__
+
+
+# ---------------------------------------------------------------------------------- requests
+
+
+class File(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An attachment: `data` (base64) or `url`. There is no `path`: it would be the server's."""
+
+    name: str
+    content_type: str | None = None
+    data: bytes | None = None
+    url: str | None = None
+
+    def attachment(self) -> Attachment:
+        """Give it as the rest of the library knows it."""
+        return Attachment(
+            name=self.name, content_type=self.content_type, data=self.data, url=self.url
+        )
+
+
+class SendRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A message to a task. One key sends one message."""
+
+    text: str
+    attachments: tuple[File, ...] = ()
+    idempotency_key: Key | None = None
+
+
+class StartRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The first message of a new task. One key starts one task."""
+
+    text: str
+    attachments: tuple[File, ...] = ()
+    idempotency_key: Key | None = None
+    webhook: str | None = None
+    options: dict[str, Any] = {}
+
+
+class AnswerRequest(Struct, forbid_unknown_fields=True):
+    """The answer to an input or approval request."""
+
+    answer: str
+
+
+class CancelRequest(Struct, forbid_unknown_fields=True):
+    """Nothing; the body may be missing altogether."""
+
+
+# ---------------------------------------------------------------------------------- answers
+
+
+class Description(Struct):
+    """What the server is, and what the platform behind it can do."""
+
+    name: str
+    version: str
+    platform: str
+    capabilities: Any
+
+
+class ListedAgent(Struct, frozen=True):
+    """One agent: its id, and the first line of what it says about itself."""
+
+    id: str
+    description: str = ""
+
+
+class AgentList(Struct):
+    """The agents."""
+
+    agents: list[ListedAgent]
+
+
+class Started(Struct, kw_only=True):
+    """What the platform said when it took a start or a send; clients read it as `Accepted`."""
+
+    id: str
+    ref: str
+    message_id: str | None
+    turn: int | None
+    at: datetime | None
+    info: Metadata | None
+
+
+class TaskBody(Struct):
+    """Where a task stands."""
+
+    id: str
+    ref: str
+    info: Metadata
+
+
+class TaskPage(Struct):
+    """Some tasks of a listing, and where the next ones are; None: there are no more."""
+
+    tasks: list[TaskBody]
+    cursor: str | None = None
+
+
+class PartialFact(Struct, tag_field="kind", tag="partial"):
+    """A message that is still being written: all of its text so far."""
+
+    id: str
+    text: str = ""
+    thinking: str = ""
+    created_at: datetime | None = None
+
+
+class SpentFact(Struct, tag_field="kind", tag="spent"):
+    """What one message has cost."""
+
+    id: str
+    usage: Usage | None = None
+    cost: float | None = None
+
+
+WireFact: TypeAlias = AnyMessage | PartialFact | SpentFact
+
+
+class SnapshotBody(Struct):
+    """What one poll found; None for what was not asked for."""
+
+    info: Metadata | None = None
+    facts: list[WireFact] | None = None
+    cursor: str | None = None
+
+
+# ---------------------------------------------------------------------------------- conversions
+
+
+def metadata_of(info: TaskInfo) -> Metadata:
+    """Say what is known of a task in the form of a platform's word."""
+    return Metadata(**{name: getattr(info, name) for name in _METADATA})
+
+
+def wire_facts(facts: Sequence[Fact]) -> list[Any]:
+    """Tag the facts of a snapshot."""
+    return [_tagged(fact) for fact in facts]
+
+
+def _tagged(fact: Fact) -> Message | PartialFact | SpentFact:
+    if isinstance(fact, Partial):
+        return PartialFact(fact.id, fact.text, fact.thinking, fact.created_at)
+    return SpentFact(fact.id, fact.usage, fact.cost) if isinstance(fact, Spent) else fact
+
+
+def facts_of(found: Sequence[WireFact]) -> list[Fact]:
+    """Read the facts of a snapshot."""
+    return [_untagged(fact) for fact in found]
+
+
+def _untagged(fact: WireFact) -> Fact:
+    if isinstance(fact, PartialFact):
+        return Partial(
+            id=fact.id, text=fact.text, thinking=fact.thinking, created_at=fact.created_at
+        )
+    if isinstance(fact, SpentFact):
+        return Spent(id=fact.id, usage=fact.usage, cost=fact.cost)
+    return fact

@@ -1,0 +1,120 @@
+"""From the events of a server to the batches that a feed takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rxtasks.errors import RxTasksError
+from rxtasks.models import (
+    Delta,
+    FatalFault,
+    Message,
+    ThinkingMessage,
+    TransportFault,
+    TypingMessage,
+)
+from rxtasks.platforms.base import Batch, Metadata, StreamItem
+from rxtasks.platforms.gateway.events import (
+    End,
+    Event,
+    Live,
+    Reset,
+    Update,
+    decode_events,
+    metadata_of_update,
+)
+from rxtasks.wire.sse import RawEvent
+
+__all__ = ["EventReader"]
+
+
+class EventReader:
+    """Reads one connection.
+
+    While it is told a log from the beginning, what it hears is partly known, and partly over. So
+    deltas are kept until all of the log has been told, and given as one for each message; of the
+    updates only the last one is given, and of the faults none. Nor is a cursor given before that,
+    since a stream from there would leave out what is kept.
+
+    Attributes:
+        ended: The server said that the task was deleted.
+        failure: Why the server cannot go on, once it has said so.
+    """
+
+    def __init__(self, *, from_start: bool) -> None:
+        self.ended = False
+        self.failure: RxTasksError | None = None
+        self._catching_up = from_start
+        self._kept: dict[tuple[str, type[Delta]], list[str]] = {}
+        self._latest: Update | None = None
+
+    def batch(self, events: Sequence[RawEvent], cursor: str) -> Batch:
+        """Read what one socket read brought.
+
+        Args:
+            events: The events.
+            cursor: The id of the last event so far, "" if there has been none.
+        """
+        if not events:
+            return Batch()
+        items: list[StreamItem] = []
+        reset = False
+        for value in decode_events(events):
+            kind: Any = value.__class__
+            if kind is TypingMessage or kind is ThinkingMessage:
+                if self._catching_up:
+                    self._keep(value)  # type: ignore[arg-type]
+                else:
+                    items.append(value)  # type: ignore[arg-type]
+            elif kind is Live:
+                reset = reset or self._catching_up
+                items += self._all_told()
+            else:
+                item = self._item(value)
+                if item is not None:
+                    items.append(item)
+        known = cursor if cursor and not self._catching_up else None
+        return Batch(items=items, cursor=known, reset=reset)
+
+    def _item(self, value: Event) -> StreamItem | None:
+        """Read anything but a delta; what is about the stream itself is noted."""
+        match value:
+            case Update() if self._catching_up:
+                self._latest = value
+            case Update():
+                return metadata_of_update(value)
+            case Message():
+                self._drop(value.id)
+                return value
+            case TransportFault():
+                return None if self._catching_up else value
+            case FatalFault():
+                self.failure = None if self._catching_up else value.cause
+            case Reset():
+                self._catching_up = True
+                self._kept.clear()
+                self._latest = None
+            case End():
+                self.ended = True
+            case Live():
+                pass
+        return None
+
+    def _keep(self, delta: Delta) -> None:
+        self._kept.setdefault((delta.id, type(delta)), []).append(delta.text)
+
+    def _drop(self, message_id: str) -> None:
+        if self._kept:
+            self._kept.pop((message_id, TypingMessage), None)
+            self._kept.pop((message_id, ThinkingMessage), None)
+
+    def _all_told(self) -> list[Delta | Metadata]:
+        kept, self._kept = self._kept, {}
+        latest, self._latest = self._latest, None
+        self._catching_up = False
+        items: list[Delta | Metadata] = [
+            kind(id=id_, text="".join(pieces)) for (id_, kind), pieces in kept.items()
+        ]
+        # Told after the messages, a word that ends a turn finds the evidence for it.
+        return [*items, metadata_of_update(latest)] if latest is not None else items

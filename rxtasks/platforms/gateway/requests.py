@@ -1,0 +1,151 @@
+"""Requests to a server of this library, and the errors that it answers with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+from urllib.parse import quote
+
+import msgspec
+
+from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError
+from rxtasks.models import Attachment
+from rxtasks.platforms.base import AgentRef, TaskRef, Want
+from rxtasks.platforms.gateway.bodies import File
+from rxtasks.platforms.gateway.failures import from_answer
+from rxtasks.wire.http import Http, HttpOptions, SSEConnection
+
+__all__ = ["Server", "files", "task_path", "tasks_path", "wanted"]
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class _How(TypedDict, total=False):
+    """How a request is made; see `Http.request`."""
+
+    params: Mapping[str, str]
+    not_found: type[PlatformError]
+    once: bool
+    timeout: float
+
+
+class Server:
+    """One server, as its clients see it."""
+
+    def __init__(self, url: str, token: str | Callable[[], Awaitable[str]] | None) -> None:
+        self._url = url
+        self._token = token
+        self._http: Http | None = None
+
+    def open(self, options: HttpOptions) -> None:
+        """Get ready.
+
+        Raises:
+            ConfigurationError: It is open already.
+        """
+        if self._http is not None:
+            raise ConfigurationError("this Gateway is in use: make one for each client")
+        headers = self._headers if self._token is not None else None
+        self._http = Http(self._url, platform="gateway", headers=headers, options=options)
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def request(
+        self, method: str, path: str, type_: Any, *, body: Any = None, **how: Unpack[_How]
+    ) -> Any:
+        """Make a request.
+
+        Args:
+            method: "GET", "POST" or "DELETE".
+            path: Below the URL of the server.
+            type_: What the answer has to be; None: it does not matter.
+            body: What to send.
+            how: See `Http.request`.
+
+        Raises:
+            RxTasksError: What the server answered, or that it did not.
+        """
+        content = None if body is None else _encoded(body)
+        headers = {} if method == "GET" else _JSON
+        async with _translated():
+            return await self._opened().request(
+                method, path, type=type_, body=content, headers=headers, **how
+            )
+
+    @asynccontextmanager
+    async def stream(self, path: str, cursor: str | None) -> AsyncGenerator[SSEConnection]:
+        """Open a stream of events after a position; leaving the block closes it."""
+        http = self._opened()
+        async with _translated(), http.stream("GET", path, last_event_id=cursor) as connection:
+            yield connection
+
+    async def _headers(self) -> Mapping[str, str]:
+        token = await self._token() if callable(self._token) else self._token
+        return {"Authorization": f"Bearer {token}"}
+
+    def _opened(self) -> Http:
+        if self._http is None:
+            raise ClientClosed("the gateway is used by no client: enter one first")
+        return self._http
+
+
+@asynccontextmanager
+async def _translated() -> AsyncGenerator[None]:
+    """Raise what the server said instead of what its HTTP status means."""
+    try:
+        yield
+    except PlatformError as error:
+        if not error.body:
+            raise
+        raise from_answer(error) from None
+
+
+def task_path(ref: TaskRef) -> str:
+    """Give the path of a task."""
+    return f"/v1/tasks/{quote(str(ref), safe='')}"
+
+
+def tasks_path(agent: AgentRef) -> str:
+    """Give the path of an agent's tasks."""
+    return f"/v1/{agent.kind}s/{quote(agent.id, safe='')}/tasks"
+
+
+def wanted(want: Want) -> str:
+    """Say what a poll is to fetch."""
+    return ",".join(name for name in ("info", "messages") if getattr(want, name))
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigurationError(f"this cannot be written as JSON: {error}") from None
+
+
+async def files(attachments: Sequence[Attachment]) -> tuple[File, ...]:
+    """Get attachments ready to travel.
+
+    Raises:
+        ConfigurationError: A file cannot be read.
+    """
+    return tuple([await _file(each) for each in attachments])
+
+
+async def _file(attachment: Attachment) -> File:
+    """Read an attachment that is a file on this machine: the server is on another."""
+    data = attachment.data
+    if attachment.path is not None:
+        try:
+            data = await asyncio.to_thread(Path(attachment.path).read_bytes)
+        except OSError as error:
+            raise ConfigurationError(
+                f"attachment {attachment.name!r} cannot be read: {error.strerror}"
+            ) from error
+    return File(attachment.name, attachment.content_type, data, attachment.url)

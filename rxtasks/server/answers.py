@@ -1,0 +1,168 @@
+"""Requests in, answers out: JSON that is checked, and errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from rxtasks.errors import (
+    AgentNotFound,
+    ClientClosed,
+    ConfigurationError,
+    DecodeError,
+    PlatformError,
+    RateLimited,
+    RxTasksError,
+    TaskNotFound,
+    TaskTimeout,
+    TransportError,
+    UnsupportedOperation,
+)
+from rxtasks.platforms.gateway.events import encode
+from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
+from rxtasks.server.guard import Guard
+
+__all__ = ["Handler", "answer", "answering", "failed", "read_body", "read_query"]
+
+_T = TypeVar("_T")
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_logger = logging.getLogger("rxtasks.server")
+
+_BODY_TIME = 60.0  # seconds that a body may take to arrive
+_STATUS: tuple[tuple[type[RxTasksError], int], ...] = (
+    (TaskNotFound, 404),
+    (AgentNotFound, 404),
+    (RateLimited, 429),
+    (PlatformError, 502),
+    (DecodeError, 502),
+    (TransportError, 502),
+    (UnsupportedOperation, 501),
+    (ConfigurationError, 400),
+    (ClientClosed, 503),
+    (TaskTimeout, 504),
+)
+_WRONG_PATH = (
+    "there is nothing at this path: GET /v1 says what is here, and /v1/tasks/{ref}/events is the "
+    "stream of a task"
+)
+
+
+def answer(value: Any, *, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(body=encode(value), status=status, content_type="application/json")
+
+
+def refused(status: int, kind: str, message: str) -> web.Response:
+    """Answer that a request cannot be served as it is."""
+    return answer(FailureBody(Failure(kind=kind, message=message)), status=status)
+
+
+def failed(error: RxTasksError) -> web.Response:
+    """Answer with an error, from which a client can raise the same."""
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    response = answer(FailureBody(failure_of(error)), status=status)
+    if isinstance(error, PlatformError) and error.retry_after is not None:
+        response.headers["Retry-After"] = f"{error.retry_after:.0f}"
+    return response
+
+
+def answering(guard: Guard, count: Callable[[], None]) -> Any:
+    """Make the middleware: it guards, counts, and turns every error into JSON.
+
+    Args:
+        guard: Who may talk to the server.
+        count: Is called for each request.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        count()
+        refusal = guard.refusal(request.method, request.headers, request.scheme)
+        if refusal is not None:
+            response = refused(refusal.status, refusal.kind, refusal.message)
+            if refusal.status == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        try:
+            return await handler(request)
+        except RxTasksError as error:
+            return failed(error)
+        except web.HTTPException as error:
+            return _of_aiohttp(error, request.method)
+        except ConnectionError:
+            raise  # whoever asked has gone
+        except Exception:
+            _logger.exception("a request could not be answered: %s", request.method)
+            return refused(500, "ServerError", "the server has failed; its log says why")
+
+    return middleware
+
+
+def _of_aiohttp(error: web.HTTPException, method: str) -> web.Response:
+    if error.status == 404:
+        return refused(404, "ConfigurationError", _WRONG_PATH)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        response = refused(
+            405, "ConfigurationError", f"{method} cannot be used here, but {allowed} can"
+        )
+        response.headers["Allow"] = allowed
+        return response
+    kind = "ServerError" if error.status >= 500 else "ConfigurationError"
+    return refused(error.status, kind, f"{error.reason}")
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+async def read_body(request: web.Request, type_: type[_T], limit: int) -> tuple[_T, bytes]:
+    """Read and check a JSON body; give it with its bytes.
+
+    Raises:
+        HTTPException: It is larger than `limit` bytes, or takes more than a minute.
+        ConfigurationError: It is not JSON, or not of the right form; the text says where.
+    """
+    body = bytearray()
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(_BODY_TIME):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason=f"the body took more than {_BODY_TIME:.0f} s") from None
+    content = bytes(body) or b"{}"
+    try:
+        return msgspec.json.decode(content, type=type_), content
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"the body of the request is wrong: {error}") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ConfigurationError(f"the body of the request is no JSON: {error}") from None
+
+
+def _too_large(limit: int) -> web.HTTPException:
+    # aiohttp has no sentence of its own for it that people could act upon.
+    return web.HTTPRequestEntityTooLarge(
+        max_size=limit, actual_size=limit, reason=f"the body is larger than {limit} bytes"
+    )
+
+
+def read_query(request: web.Request, type_: type[_T]) -> _T:
+    """Read and check the query.
+
+    Raises:
+        ConfigurationError: It has an unknown name, or a value of the wrong kind.
+    """
+    try:
+        return msgspec.convert(dict(request.query), type_, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"the query of the request is wrong: {error}") from None

@@ -1,0 +1,145 @@
+"""A task's log as events: written once for all readers, each of which has its own position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from rxtasks.models import FatalFault, TaskUpdate
+from rxtasks.platforms.gateway.events import encode, frame, update_of
+from rxtasks.streams.entry import EVENTS, Entry
+from rxtasks.streams.log import TaskLog
+from rxtasks.streams.subscription import Cursor
+from rxtasks.task import Task
+
+__all__ = ["Chunk", "Frames", "Reader", "position_in"]
+
+_CHUNK = 64 * 2**10  # bytes that are written at once, about
+_SHARED = 8  # chunks that are kept for the other readers of a task
+
+
+class Chunk(NamedTuple):
+    """Some events, written.
+
+    Attributes:
+        data: Their bytes; empty where there is nothing to tell.
+        position: Where the next ones stand.
+        events: How many they are.
+    """
+
+    data: bytes
+    position: int
+    events: int
+
+
+class Frames:
+    """Writes the log of one task.
+
+    Attributes:
+        log: The log.
+        readers: How many read it at present.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.log: TaskLog = task.events.log
+        self.readers = 0
+        self._task = task
+        self._prefix = f"{self.log.epoch}:".encode()
+        self._shared: OrderedDict[int, Chunk] = OrderedDict()
+
+    def id(self, position: int) -> bytes:
+        """Name a position in this log."""
+        return b"%s%d" % (self._prefix, position)
+
+    def after(self, position: int) -> Chunk:
+        """Write what stands after a position, or the first 64 KiB of it."""
+        shared = self._shared.get(position)
+        if shared is not None:
+            return shared
+        frames: list[bytes] = []
+        size, end = 0, position
+        while size < _CHUNK and (found := self.log.next_after(end, EVENTS)) is not None:
+            entry, index = found
+            written = self._entry(entry, index)
+            frames += written
+            size += sum(map(len, written))
+            end = max(entry.last, self.log.trimmed)
+        chunk = Chunk(b"".join(frames), end, len(frames))
+        if frames:
+            self._shared[position] = chunk
+            if len(self._shared) > _SHARED:
+                self._shared.popitem(last=False)
+        return chunk
+
+    def _entry(self, entry: Entry, index: int) -> list[bytes]:
+        kind = entry.values[index].__struct_config__.tag.encode()
+        first = entry.seq + index
+        return [
+            frame(kind, self._data(value), self.id(first + offset))
+            for offset, value in enumerate(entry.values[index:])
+        ]
+
+    def _data(self, value: Any) -> bytes:
+        if isinstance(value, TaskUpdate):
+            return encode(update_of(value, self._task.info))
+        return encode(value)
+
+
+def position_in(log: TaskLog, last_event_id: str | None) -> int | None:
+    """Read a `Last-Event-ID`; None for one that this log never gave."""
+    if last_event_id is None:
+        return 0
+    epoch, _, seq = last_event_id.partition(":")
+    if epoch != log.epoch or not (seq.isascii() and seq.isdecimal() and len(seq) < 20):
+        return None
+    return int(seq) if int(seq) <= log.tail else None
+
+
+class Reader(Cursor):
+    """Retains a task's feed for one connection, and wakes it when there is something to do.
+
+    Attributes:
+        done: Nothing more will come.
+        failed: A fatal fault was the last thing that came.
+        beat_due: Nothing was written for so long that a heartbeat is due.
+        written_at: When something was written last, by the loop's clock.
+    """
+
+    __slots__ = ("beat_due", "done", "failed", "waiter", "written_at")
+
+    def __init__(self, log: TaskLog, now: float) -> None:
+        super().__init__(log, EVENTS, Entry.as_events, history=True)
+        self.waiter: asyncio.Future[None] | None = None
+        self.done = False
+        self.failed = False
+        self.beat_due = False
+        self.written_at = now
+
+    def start(self) -> None:
+        """Let the connection look: what came before this was not delivered here."""
+        self.wake()
+
+    def deliver(self, entry: Entry) -> None:
+        """Let the connection look."""
+        self.failed = self.failed or isinstance(entry.values[0], FatalFault)
+        self.wake()
+
+    def complete(self) -> None:
+        """Let the connection end, when it has told everything."""
+        self.done = True
+        self.wake()
+        self.dispose()
+
+    def wake(self) -> None:
+        """Let the connection look."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until something happens."""
+        self.waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None

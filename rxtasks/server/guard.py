@@ -1,0 +1,181 @@
+"""Who may talk to the server.
+
+A server on the loopback address is within reach of every web page that its user looks at: the page
+can send requests to it (cross-site requests), and can make its own name mean this machine (DNS
+rebinding). So each request has to name this server as its `Host`, must come from no other origin,
+and if it changes anything, has to be of a type that a page cannot send unasked.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from rxtasks.errors import ConfigurationError
+
+__all__ = ["Guard", "Refusal", "is_loopback"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_ANY = "*"
+
+
+class Refusal(Struct, frozen=True):
+    """Why a request is not served.
+
+    Attributes:
+        status: The HTTP status.
+        kind: The name of an error in `rxtasks.errors`, for clients of this library.
+        message: A sentence for people.
+    """
+
+    status: int
+    kind: str
+    message: str
+
+
+class Guard:
+    """Decides whether a request is served."""
+
+    def __init__(self, *, token: str | None = None, allowed_hosts: Iterable[str] = ()) -> None:
+        """Make a guard.
+
+        Args:
+            token: What has to stand in `Authorization: Bearer`; None: nothing.
+            allowed_hosts: Names that the server goes by besides those of the loopback address, with
+                or without a port; "*" for any name.
+
+        Raises:
+            ConfigurationError: The token cannot stand in a header, or a host is no host.
+        """
+        if token is not None and not (token.isascii() and token.isprintable() and token.split()):
+            raise ConfigurationError("the token has to be printable ASCII text, and not empty")
+        if isinstance(allowed_hosts, str):
+            raise ConfigurationError(f"allowed_hosts are several: write [{allowed_hosts!r}]")
+        self._token = None if token is None else token.encode()
+        self._any = False
+        self._hosts: set[tuple[str, int | None]] = {(name, None) for name in _LOOPBACK}
+        for host in allowed_hosts:
+            if host == _ANY:
+                self._any = True
+            else:
+                self._hosts.add(_named(host))
+
+    def __repr__(self) -> str:
+        return f"<Guard {'with' if self._token is not None else 'without'} a token>"
+
+    def refusal(self, method: str, headers: Mapping[str, str], scheme: str) -> Refusal | None:
+        """Say why a request is refused; None if it is served.
+
+        Args:
+            method: Its HTTP method.
+            headers: Its headers, whatever the case of their names.
+            scheme: "http" or "https".
+        """
+        return (
+            self._wrong_host(headers.get("Host"))
+            or self._wrong_origin(headers, scheme)
+            or self._wrong_token(headers.get("Authorization"))
+            or self._wrong_type(method, headers.get("Content-Type"))
+        )
+
+    def _wrong_host(self, host: str | None) -> Refusal | None:
+        split = None if host is None else _split(host)
+        if split is None:
+            return Refusal(400, "ConfigurationError", "the request has no Host that can be read")
+        name, port = split
+        if self._any or (name, None) in self._hosts or (name, port) in self._hosts:
+            return None
+        return Refusal(
+            403,
+            "ConfigurationError",
+            f"this server does not go by the name {name[:100]!r}: use the name that it goes by, or "
+            "start it with that name among `allowed_hosts`",
+        )
+
+    def _wrong_origin(self, headers: Mapping[str, str], scheme: str) -> Refusal | None:
+        origin = headers.get("Origin")
+        if origin is None:
+            return None
+        its_scheme, _, rest = origin.partition("://")
+        # Behind a proxy that speaks TLS we see http: only the other way round is a difference.
+        if its_scheme == scheme or (its_scheme, scheme) == ("https", "http"):
+            default = 443 if its_scheme == "https" else 80
+            if _with_port(rest, default) == _with_port(headers.get("Host", ""), default):
+                return None
+        return Refusal(
+            403,
+            "ConfigurationError",
+            f"requests from pages of another origin ({origin[:100]}) are not served",
+        )
+
+    def _wrong_token(self, authorization: str | None) -> Refusal | None:
+        if self._token is None:
+            return None
+        if authorization is None:
+            return Refusal(
+                401,
+                "AuthenticationError",
+                'this server wants a token: send it as "Authorization: Bearer <token>"',
+            )
+        scheme, _, given = authorization.partition(" ")
+        right = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
+        if right and scheme.lower() == "bearer":
+            return None
+        return Refusal(401, "AuthenticationError", "the token is not the one that was given out")
+
+    def _wrong_type(self, method: str, content_type: str | None) -> Refusal | None:
+        if method in _SAFE:
+            return None
+        kind = (content_type or "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            return None
+        return Refusal(
+            415,
+            "ConfigurationError",
+            f'a {method} needs the header "Content-Type: application/json", also without a body',
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on this name or address is out of reach of other machines."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _named(host: str) -> tuple[str, int | None]:
+    bare = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+    split = _split(bare)
+    if split is None:
+        raise ConfigurationError(
+            f'{host!r} is no name of a host: write "example.com" or "example.com:8443"'
+        )
+    return split
+
+
+def _split(host: str) -> tuple[str, int | None] | None:
+    """Split `name:port`; the name in lower case, without brackets and without a final dot."""
+    name, port = host, ""
+    if host.startswith("["):
+        name, bracket, rest = host[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return None
+        port = rest[1:]
+    elif ":" in host:
+        name, _, port = host.partition(":")
+    if port and not (port.isascii() and port.isdecimal() and len(port) <= 5):
+        return None
+    name = name.lower().removesuffix(".")
+    if not name or not name.isascii() or any(c in name for c in " /\\@?#,%"):
+        return None
+    return name, int(port) if port else None
+
+
+def _with_port(host: str, default: int) -> tuple[str, int] | None:
+    split = _split(host)
+    return None if split is None else (split[0], split[1] or default)

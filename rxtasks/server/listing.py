@@ -1,0 +1,71 @@
+"""Listings page by page, from platforms whose listings only go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, cast
+
+from msgspec import Meta, Struct
+
+from rxtasks.client import AgentHandle
+from rxtasks.errors import ConfigurationError
+from rxtasks.platforms.gateway.bodies import TaskBody, TaskPage, metadata_of
+from rxtasks.task import Task
+
+__all__ = ["ListQuery", "page_of"]
+
+
+class ListQuery(Struct, forbid_unknown_fields=True):
+    """What a listing takes: filters, the order, and how long a page is."""
+
+    status: str | None = None
+    search: str | None = None
+    sort: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+async def page_of(agent: AgentHandle, query: ListQuery) -> TaskPage:
+    """List one page.
+
+    The cursor says how many tasks came before and which was the last of them: so a task that was
+    started meanwhile shifts nothing, and one that was deleted does no harm.
+
+    Raises:
+        ConfigurationError: The cursor is none, or the platform takes no such filter.
+    """
+    skip, last = _read(query.cursor)
+    seen: list[Task] = []
+    page: list[Task] = []
+    found, more = last is None, False
+    listing = agent.tasks(status=query.status, search=query.search, sort=query.sort)
+    async with aclosing(cast("AsyncGenerator[Task]", listing)) as tasks:
+        async for task in tasks:
+            if not found:
+                seen.append(task)
+                found = task.id == last
+            elif len(page) < query.limit:
+                page.append(task)
+            else:
+                more = True
+                break
+    if not found:
+        rest = seen[skip:]
+        page, more = rest[: query.limit], len(rest) > query.limit
+        seen = seen[:skip]
+    cursor = f"{len(seen) + len(page)}.{page[-1].id}" if more else None
+    return TaskPage([_body(task) for task in page], cursor)
+
+
+def _read(cursor: str | None) -> tuple[int, str | None]:
+    if cursor is None:
+        return 0, None
+    skip, dot, last = cursor.partition(".")
+    if not (dot and last and skip.isascii() and skip.isdecimal() and len(skip) < 10):
+        raise ConfigurationError("the cursor of a listing is what the page before it gave")
+    return int(skip), last
+
+
+def _body(task: Task) -> TaskBody:
+    return TaskBody(task.id, task.ref, metadata_of(task.info))

@@ -1,0 +1,235 @@
+"""The event streams that are open: positions, heartbeats, slow readers, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from rxtasks.errors import (
+    AgentNotFound,
+    AuthenticationError,
+    ClientClosed,
+    ConfigurationError,
+    RxTasksError,
+    TaskNotFound,
+    UnsupportedOperation,
+)
+from rxtasks.platforms.gateway.events import End, Live, Reset, encode, frame
+from rxtasks.server.frames import Frames, Reader, position_in
+from rxtasks.server.kept import KeptTasks
+from rxtasks.task import Task
+
+__all__ = ["Counters", "EventStreams"]
+
+_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
+_HEARTBEAT = b":\n\n"
+_RESET, _LIVE, _END = encode(Reset()), encode(Live()), encode(End())
+_SWEEP = 0.25  # seconds between looks for readers who have left or need a heartbeat
+_NO_USE = (
+    TaskNotFound,
+    AgentNotFound,
+    AuthenticationError,
+    ConfigurationError,
+    UnsupportedOperation,
+    ClientClosed,
+)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the server has done so far.
+
+    Attributes:
+        requests: Requests that came in, also those that were refused.
+        events: Events that were written, counted for each reader.
+        open_streams: Event streams that are open now.
+        too_slow: Readers that were disconnected since they read too slowly.
+    """
+
+    requests: int = 0
+    events: int = 0
+    open_streams: int = 0
+    too_slow: int = 0
+
+
+class _Gone(Exception):
+    """The reader has left, or was too slow."""
+
+
+class EventStreams:
+    """All event streams of one server."""
+
+    def __init__(
+        self, kept: KeptTasks, counters: Counters, *, heartbeat: float, max_lag: float
+    ) -> None:
+        self._kept = kept
+        self._counters = counters
+        self._heartbeat = heartbeat
+        self._max_lag = max_lag
+        self._frames: dict[Task, Frames] = {}
+        self._open: dict[Reader, web.Request] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def serve(self, request: web.Request, task: Task) -> web.StreamResponse:
+        """Tell a task's log from a position on, until the task is deleted or the reader leaves.
+
+        Raises:
+            TaskNotFound: There is no such task.
+            ClientClosed: The server is stopping.
+        """
+        log = task.events.log
+        asked = request.headers.get("Last-Event-ID") or request.query.get("after") or None
+        if log.ended and asked is not None and position_in(log, asked) == log.tail:
+            return web.Response(status=204)  # the end was told: do not come back
+        if not log.ended:
+            await self._look_for(task)
+        if self._closed:
+            raise ClientClosed("the server is stopping")
+        position = position_in(log, asked)
+        reader = Reader(log, asyncio.get_running_loop().time())
+        log.admit(reader)
+        self._enter(reader, request, task)
+        response = web.StreamResponse(
+            # A proxy that collects events would deliver them in clumps.
+            headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+        )
+        connection = _Connection(request, response, reader, self._max_lag)
+        try:
+            await connection.open()
+            await self._tell(connection, self._frames[task], position)
+        except (_Gone, ConnectionError):
+            pass
+        except TimeoutError:
+            self._counters.too_slow += 1
+            connection.abort()
+        finally:
+            reader.dispose()
+            self._leave(reader, task)
+        return response
+
+    def close(self) -> None:
+        """End all streams; readers come back to whatever runs next."""
+        self._closed = True
+        for reader in list(self._open):
+            reader.complete()
+
+    async def _tell(self, connection: _Connection, frames: Frames, position: int | None) -> None:
+        reader, log = connection.reader, frames.log
+        head = _RETRY
+        if position is None:
+            head += frame(b"reset", _RESET, frames.id(0))
+        await connection.write(head)
+        here, live = position or 0, False
+        while True:
+            chunk = frames.after(here)
+            if chunk.events:
+                await connection.write(chunk.data)
+                here = chunk.position
+                self._counters.events += chunk.events
+                await asyncio.sleep(0)  # a long log must not keep the others waiting
+            elif not live:
+                live = True
+                await connection.write(frame(b"live", _LIVE))
+            elif reader.done:
+                break
+            else:
+                await reader.wait()
+                if reader.beat_due:
+                    reader.beat_due = False
+                    await connection.write(_HEARTBEAT)
+        if log.ended:
+            await connection.write(frame(b"end", _END, frames.id(log.tail)))
+        await connection.end()
+
+    async def _look_for(self, task: Task) -> None:
+        """Find out if a task exists of which nothing is known, before a stream is opened."""
+        kept = self._kept.keep(task)
+        if kept.known:
+            return
+        try:
+            await task.poll()
+        except _NO_USE:
+            raise
+        except RxTasksError:
+            return  # it may exist; the stream will tell what is wrong
+        kept.known = True
+
+    # ------------------------------------------------------------------ who is there
+
+    def _enter(self, reader: Reader, request: web.Request, task: Task) -> None:
+        frames = self._frames.get(task)
+        if frames is None:
+            frames = self._frames[task] = Frames(task)
+        frames.readers += 1
+        self._open[reader] = request
+        self._counters.open_streams += 1
+        if self._sweeper is None:
+            self._sweep_later()
+
+    def _leave(self, reader: Reader, task: Task) -> None:
+        frames = self._frames[task]
+        frames.readers -= 1
+        if not frames.readers:
+            del self._frames[task]
+        del self._open[reader]
+        self._counters.open_streams -= 1
+        if not self._open and self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if not self._closed:
+            self._kept.keep(task).known = not reader.failed
+
+    def _sweep_later(self) -> None:
+        delay = min(_SWEEP, self._heartbeat / 2)
+        self._sweeper = asyncio.get_running_loop().call_later(delay, self._sweep)
+
+    def _sweep(self) -> None:
+        """Look after all streams: one timer is cheaper than one for each of them."""
+        now = asyncio.get_running_loop().time()
+        for reader, request in self._open.items():
+            if request.transport is None or request.transport.is_closing():
+                reader.complete()
+            elif now - reader.written_at >= self._heartbeat:
+                reader.beat_due = True
+                reader.wake()
+        self._sweep_later()
+
+
+class _Connection:
+    """One open stream, as far as writing to it goes; every write is bounded in time."""
+
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, reader: Reader, seconds: float
+    ) -> None:
+        self.reader = reader
+        self._request = request
+        self._response = response
+        self._seconds = seconds
+        self._now: Callable[[], float] = asyncio.get_running_loop().time
+
+    async def open(self) -> None:
+        """Send the head."""
+        async with asyncio.timeout(self._seconds):
+            await self._response.prepare(self._request)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; it returns when a bounded buffer has taken them."""
+        if self._request.transport is None:
+            raise _Gone
+        async with asyncio.timeout(self._seconds):
+            await self._response.write(data)
+        self.reader.written_at = self._now()
+
+    async def end(self) -> None:
+        """Send the end, so that it can be told from a break."""
+        async with asyncio.timeout(self._seconds):
+            await self._response.write_eof()
+
+    def abort(self) -> None:
+        """Break the connection, with all that was not read."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
