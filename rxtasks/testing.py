@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rxtasks.errors import TaskNotFound
+from rxtasks.feed.limits import TICK
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -267,7 +268,7 @@ class ScriptedPlatform:
         if failure is not None:
             raise failure
         task = self._task(ref)
-        past = [h for h in task.timeline if h.time <= _now()]
+        past = [h for h in task.timeline if h.time <= _now() + TICK]
         return Snapshot(
             info=self._info(past) if want.info else None,
             # The newest thing before the cursor comes again, as on a platform whose "after"
@@ -326,7 +327,7 @@ class ScriptedPlatform:
         yield Batch()
         while not task.deleted:
             await _until(task, index)
-            while index < len(task.timeline) and task.timeline[index].time <= _now():
+            while index < len(task.timeline) and task.timeline[index].time <= _now() + TICK:
                 match self.on_item(connection, index):
                     case "cut":
                         raise ConnectionResetError
@@ -412,7 +413,7 @@ async def _until(task: _ScriptedTask, index: int) -> None:
     """Wait until the item at an index has happened, or the timeline has changed."""
     task.changed.clear()
     left = task.timeline[index].time - _now() if index < len(task.timeline) else None
-    if left is not None and left <= 0:
+    if left is not None and left <= TICK:  # a timer may fire a little early
         return
     try:
         async with asyncio.timeout(left):

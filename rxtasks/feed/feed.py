@@ -18,7 +18,7 @@ from rxtasks.errors import (
     fresh,
 )
 from rxtasks.feed.cadence import Facts
-from rxtasks.feed.limits import Limits
+from rxtasks.feed.limits import TICK, Limits
 from rxtasks.feed.poller import Poller
 from rxtasks.feed.pump import Pump
 from rxtasks.feed.state import Outcome, State
@@ -339,11 +339,14 @@ class Feed:
         self._limits.release_stream(self)
 
     def _wants_stream(self) -> bool:
-        if self._stream_over or self._platform.capabilities.stream == "nothing":
+        can = self._platform.capabilities
+        if self._stream_over or can.stream == "nothing":
             return False
+        if self._first and can.resume != "none":
+            return False  # the first poll says what is history, and where the stream begins
         if self.state.turn.state is TurnState.SETTLED:
             # Held a little longer for a follow-up, but not opened for one.
-            lasts = self._limits.now() < self._settled_at + self._limits.cadence.linger
+            lasts = self._limits.now() < self._settled_at + self._limits.cadence.linger - TICK
             return lasts and self._pump.running
         return self.state.turn.state is not TurnState.UNKNOWN
 
@@ -367,9 +370,9 @@ class Feed:
             self.log.settle()
             self._wake()
             self._poller.repace()
-        if outcome.poll:
+        if outcome.poll or outcome.reconcile:
             self.poke()
-        elif outcome.reconcile or (outcome.switched and self._carries_deltas_only()):
+        elif outcome.switched and self._carries_deltas_only():
             self._poller.poke(messages=True)
         if not (outcome.values and isinstance(outcome.values[-1], list)):
             self._watch()
@@ -385,7 +388,7 @@ class Feed:
 
     def _gone_quiet(self) -> None:
         due = self._delta_at + self._limits.cadence.quiet
-        if self._limits.now() < due:
+        if self._limits.now() < due - TICK:
             self._timer("quiet", due, self._gone_quiet)
         elif self.state.ledger.live:
             self._poller.poke(messages=True)

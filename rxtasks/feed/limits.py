@@ -11,7 +11,10 @@ from typing import Any, Protocol
 from rxtasks.errors import ClientClosed
 from rxtasks.feed.cadence import Budget, Cadence
 
-__all__ = ["Limits", "StreamUser"]
+__all__ = ["TICK", "Limits", "StreamUser"]
+
+TICK = 0.001
+"""Seconds that a timer may fire early: a loop's clock has a resolution, and sums are rounded."""
 
 
 class StreamUser(Protocol):

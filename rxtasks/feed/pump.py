@@ -13,7 +13,7 @@ from rxtasks.errors import (
     TransportError,
     UnsupportedOperation,
 )
-from rxtasks.feed.limits import Limits
+from rxtasks.feed.limits import TICK, Limits
 from rxtasks.platforms.base import Batch
 from rxtasks.wire.backoff import Backoff
 
@@ -196,12 +196,14 @@ class _Connection:
     def _check(self) -> None:
         now = self._limits.now()
         patience = self._patience()
-        if now - self._heard >= patience:
+        if now >= self._heard + patience - TICK:
             self._break(TransportError(f"the stream was silent for {patience:.0f} s"))
-        elif now >= self._renew_at and (now - self._heard >= 1.0 or now >= self._renew_by - 1.0):
+        elif now >= self._renew_at - TICK and (
+            now - self._heard >= 1.0 or now >= self._renew_by - 1.0
+        ):
             self._break(_Restart())
         else:
-            if now >= self._renew_at:
+            if now >= self._renew_at - TICK:
                 self._renew_at = now + 0.5  # wait for a quiet moment
             self._arm()
 

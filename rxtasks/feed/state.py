@@ -153,6 +153,8 @@ class State:
             aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
+        # Evidence that this very poll brings does not prove its own word, which was read first.
+        proved = self.turn.state is not TurnState.WAITING
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -170,7 +172,7 @@ class State:
             outcome = self._conclude(items, now)
         outcome.history = [item for item in history if not isinstance(item, Metadata)]
         if snapshot.facts is not None:
-            self._reconcile(outcome, snapshot, mark)
+            self._reconcile(outcome, snapshot, mark, proved=proved)
         changed = before != (self.info.updated_at, self.info.platform_state)
         outcome.poll = outcome.poll or (changed and snapshot.facts is None)
         return outcome
@@ -220,13 +222,16 @@ class State:
             self._turn_cursor = self.cursor  # a turn that somebody else has begun
         return outcome
 
-    def _reconcile(self, outcome: Outcome, snapshot: Snapshot, mark: PollMark) -> None:
+    def _reconcile(
+        self, outcome: Outcome, snapshot: Snapshot, mark: PollMark, *, proved: bool
+    ) -> None:
         """Settle, if this poll has read everything from the turn's start since it was over."""
         if self.turn.state is not TurnState.SETTLING or mark.sends != self._sends:
             return
         # A poll that read a settled word first, and then all messages of the turn, will do.
         whole = mark.cursor is None or (mark.cursor == self._turn_cursor and mark.margin)
-        if not mark.reconcile and not (whole and snapshot.info is not None):
+        if snapshot.info is None or not (mark.reconcile or (whole and proved)):
+            outcome.reconcile = True
             return
         self.turn.reconciled()
         self._was = self.turn.state

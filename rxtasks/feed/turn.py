@@ -27,6 +27,8 @@ __all__ = ["INTERRUPTED", "NEVER_STARTED", "Turn", "TurnState"]
 NEVER_STARTED = "never started: the platform accepted the message, and nothing happened after it"
 INTERRUPTED = "interrupted: the platform is idle, and has left a message unfinished"
 
+_TICK = 0.001  # seconds that a timer may fire early
+
 _ASSISTANT = (AgentMessage, ToolMessage, AgentErrorMessage, AgentRunMessage, HandoverMessage)
 _BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.ACTION, TaskStatus.PAUSED})
 _REST = frozenset({TaskStatus.IDLE, TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.ERROR})
@@ -72,6 +74,7 @@ class Turn:
         self._busy_at_send = False
         self._rested = False  # a settled word was seen since the send
         self._worked = False  # a busy word was seen since the send
+        self._said = True  # the word was said since the evidence for the turn came
         self._seen_before: datetime | None = None
         self._turns_ended: int | None = None
         self._since = 0.0  # when the current wait for evidence or completion began
@@ -103,13 +106,14 @@ class Turn:
     def cancelled(self) -> None:
         """The user cancelled: whatever settled word comes next is about this turn."""
         if self.state is TurnState.WAITING:
-            self.state = TurnState.ACTIVE
+            self._proved()
 
     def metadata(self, info: Metadata, word: TaskStatus, now: float) -> None:
         """The platform said where the task stands."""
         if word is not self.word and word in _REST:
             self._since = max(self._since, now)
         self.word = word
+        self._said = True
         if info.turn is not None:
             self._turns_ended = info.turn
         if info.updated_at is not None:
@@ -134,7 +138,12 @@ class Turn:
         accepted_at = self._accepted.at if self._accepted else None
         newer = bool(accepted_at and created_at and created_at > accepted_at)
         if self._anchored or newer or (self._history_known and not self._busy_at_send):
-            self.state = TurnState.ACTIVE
+            self._proved()
+
+    def _proved(self) -> None:
+        # The word that is known was said before: it says nothing of this turn.
+        self.state = TurnState.ACTIVE
+        self._said = False
 
     def history(self, *, answered: bool, now: float) -> None:
         """All messages have been read once.
@@ -163,13 +172,13 @@ class Turn:
         if self.state is TurnState.WAITING:
             if self._counted() and self._turn_has_ended():
                 self.state = TurnState.SETTLING
-            elif now - self._since >= self._start_timeout:
+            elif now >= self._since + self._start_timeout - _TICK:
                 self.failure = None if self._worked else NEVER_STARTED
                 self.state = TurnState.SETTLING
-        elif self.state is TurnState.ACTIVE and (not self._counted() or self._turn_has_ended()):
+        elif self.state is TurnState.ACTIVE and self._may_have_ended():
             if not unfinished:
                 self.state = TurnState.SETTLING
-            elif now - self._since >= self._grace:
+            elif now >= self._since + self._grace - _TICK:
                 if self.word is TaskStatus.IDLE:
                     self.failure = INTERRUPTED
                 self.state = TurnState.SETTLING
@@ -190,8 +199,8 @@ class Turn:
             return self.word
         if self.state is TurnState.WAITING and self._accepted is not None:
             return TaskStatus.QUEUED
-        if self.state is TurnState.ACTIVE and self._accepted is not None and self._counted():
-            return self.word if self._turn_has_ended() else TaskStatus.QUEUED
+        if self.state is TurnState.ACTIVE and not self._may_have_ended():
+            return TaskStatus.QUEUED if self._counted() else TaskStatus.RUNNING
         if (
             self.word is TaskStatus.IDLE
             and self._capabilities.idle_is_completed
@@ -206,7 +215,9 @@ class Turn:
             return None
         if self.state is TurnState.WAITING:
             return self._since + self._start_timeout
-        return self._since + self._grace if self.state is TurnState.ACTIVE else None
+        if self.state is TurnState.ACTIVE and self._may_have_ended():
+            return self._since + self._grace
+        return None
 
     # ------------------------------------------------------------------ evidence
 
@@ -227,6 +238,10 @@ class Turn:
             and self._accepted.turn is not None
             and self._turns_ended is not None
         )
+
+    def _may_have_ended(self) -> bool:
+        """Whether the platform's word is about this turn."""
+        return self._turn_has_ended() if self._counted() else self._said
 
     def _turn_has_ended(self) -> bool:
         turn = self._accepted.turn if self._accepted else None
