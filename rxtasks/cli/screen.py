@@ -246,7 +246,7 @@ def _request(request: InputRequest, icons: Icons) -> RenderableType:
 
 def _status(screen: Screen, now: float, icons: Icons) -> Text:
     snapshot = screen.snapshot
-    elapsed = seconds(now - screen.began)
+    elapsed = seconds(max(0.1, now - screen.began))  # no flicker of milliseconds
     if snapshot is None:
         return Text(f"{_spinner(now, icons)} connecting  {elapsed}", "dim", overflow="crop")
     status = snapshot.info.status

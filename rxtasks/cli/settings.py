@@ -1,0 +1,95 @@
+"""What the command line was given, checked: directories, tokens, agents."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rxtasks.errors import ConfigurationError
+from rxtasks.local import Agent
+from rxtasks.platforms.local import Local
+
+__all__ = ["DEFAULT_URL", "TOKEN", "UsageError", "directory", "embedded", "token_from"]
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+TOKEN = "RXTASKS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be; the text says what to do instead."""
+
+
+def directory(path: Path) -> Path:
+    """Check a directory.
+
+    Raises:
+        UsageError: There is none, or it cannot be read.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no directory {path}")
+    if not path.is_dir():
+        raise UsageError(f"{path} is a file: name the directory to survey")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"the directory {path} cannot be read: its permissions are against it")
+    return path
+
+
+def token_from(file: Path | None) -> str | None:
+    """Read the token from a file, or else from the environment; None where there is none.
+
+    Raises:
+        UsageError: The file cannot be read, or is empty.
+    """
+    if file is None:
+        return os.environ.get(TOKEN) or None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the token file {file} holds no text") from None
+    if not token:
+        raise UsageError(f"the token file {file} is empty")
+    return token
+
+
+def embedded(agents: str | None, path: Path) -> Local:
+    """Make the embedded platform, with the user's agents or the built-in ones.
+
+    Args:
+        agents: Where a mapping of agents is, as `package.module:name`; None: the built-in ones.
+        path: The directory that `survey` surveys.
+
+    Raises:
+        UsageError: There is no such mapping, or no such directory.
+    """
+    if agents is None:
+        from rxtasks.cli.survey import built_in
+
+        return Local(built_in(directory(path)))
+    try:
+        return Local(_loaded(agents))
+    except ConfigurationError as error:
+        raise UsageError(f"{agents} cannot be used: {error}") from None
+
+
+def _loaded(name: str) -> Mapping[str, Agent]:
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"agents are named as in package.module:agents, not as in {name!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # an installed command does not look here by itself
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        kind = type(error).__name__
+        raise UsageError(f"the module {module_name} cannot be imported: {kind}: {error}") from error
+    try:
+        found: Mapping[str, Agent] = getattr(module, attribute)
+    except AttributeError:
+        raise UsageError(f"the module {module_name} has no {attribute!r}") from None
+    return found

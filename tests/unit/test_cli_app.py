@@ -1,0 +1,222 @@
+"""The command line: what it takes, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.util
+import os
+import re
+import signal
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+import rxtasks
+from rxtasks import TransportError
+from rxtasks.__main__ import main as entry
+from rxtasks.cli.app import main
+from rxtasks.cli.running import guarded, run, until_stopped
+from rxtasks.cli.settings import UsageError, directory, embedded, token_from
+
+AGENTS = """
+from rxtasks.local import message, thinking
+
+async def shout(ctx):
+    '''Say it louder.'''
+    yield thinking("Louder!")
+    yield message(ctx.text.upper())
+
+async def fails(ctx):
+    yield message("so far")
+    raise RuntimeError("it broke")
+
+agents = {"shout": shout, "fails": fails}
+none = 42
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a directory with a module of agents."""
+    name = f"agents_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(AGENTS)
+    (tmp_path / "broken_agents.py").write_text("import no_such_module_anywhere\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for variable in ("RXTASKS_URL", "RXTASKS_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / name
+
+
+def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+
+    shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", capsys.readouterr().out, re.MULTILINE)
+    assert shown == ["demo", "run", "watch", "respond", "cancel", "tasks", "serve", "version"]
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == [rxtasks.__version__] * 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["run", "echo"], ["demo", "--port", "many"], ["demo", "--no-such-option"]],
+)
+def test_a_wrong_command_line_ends_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "rich" else real(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+
+    assert entry() == 2
+    wanted = "the command line needs the cli extra: pip install 'rxtasks[cli]'\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_an_agent_runs_in_this_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "shout", "hello", "--agents", f"{here.name}:agents"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert {"user     hello", "thought  Louder!", "agent    HELLO"} <= set(lines)
+    assert lines[-2].startswith("result   completed in ")
+
+
+def test_a_task_that_fails_ends_with_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "fails", "hello", "--agents", f"{here.name}:agents"]) == 1
+
+    said = capsys.readouterr()
+    assert "agent    so far" in said.out
+    assert "error    RuntimeError: it broke" in said.out
+    assert "result   error" in said.out
+    assert said.err == ""
+
+
+def test_an_unknown_agent_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del here
+    assert main(["run", "nobody", "hello"]) == 1
+    assert capsys.readouterr().err == (
+        "rxtasks: there is no agent 'nobody'; there are 'survey', 'echo'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("nothing", "as in package.module:agents, not as in 'nothing'"),
+        ("no_such_module:agents", "cannot be imported: ModuleNotFoundError"),
+        ("broken_agents:agents", "No module named 'no_such_module_anywhere'"),
+        ("HERE:missing", "has no 'missing'"),
+        ("HERE:none", "cannot be used: agents is a mapping"),
+    ],
+)
+def test_agents_that_cannot_be_had_are_refused(
+    given: str, complaint: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "x", "hello", "--agents", given.replace("HERE", here.name)]) == 2
+
+    said = capsys.readouterr()
+    assert complaint in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_directory_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert directory(tmp_path) == tmp_path
+    with pytest.raises(UsageError, match="there is no directory"):
+        directory(tmp_path / "gone")
+    with pytest.raises(UsageError, match="is a file"):
+        directory(tmp_path / "file")
+    with pytest.raises(UsageError, match="there is no directory"):
+        embedded(None, tmp_path / "gone")
+
+
+def test_a_token_comes_from_a_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    monkeypatch.delenv("RXTASKS_TOKEN", raising=False)
+    assert token_from(None) is None
+    monkeypatch.setenv("RXTASKS_TOKEN", "other")
+    assert (token_from(None), token_from(file)) == ("other", "s3cret")
+
+    file.write_text(" \n")
+    with pytest.raises(UsageError, match="is empty"):
+        token_from(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="holds no text"):
+        token_from(file)
+    with pytest.raises(UsageError, match="No such file"):
+        token_from(tmp_path / "gone")
+
+
+# ------------------------------------------------------------------ how it ends
+
+
+def raising(error: BaseException) -> int:
+    def command() -> int:
+        raise error
+
+    return guarded(command)
+
+
+def test_what_stops_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(TransportError("no answer\nfrom\x1b[31m there")) == 1
+    assert raising(UsageError("not like this")) == 2
+    assert raising(KeyboardInterrupt()) == 130
+
+    assert capsys.readouterr().err.splitlines() == [
+        "rxtasks: no answer from there",
+        "rxtasks: not like this",
+        "cancelled",
+    ]
+
+
+def test_a_defect_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        raising(ZeroDivisionError())
+    with pytest.raises(OSError, match="disk"):
+        raising(OSError(errno.ENOSPC, "no space on this disk"))
+
+
+async def waits_for_a_signal(number: signal.Signals) -> int:
+    asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), number)
+    await asyncio.sleep(5)
+    return 0
+
+
+def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(lambda: run(waits_for_a_signal(signal.SIGINT))) == 130
+    assert guarded(lambda: run(waits_for_a_signal(signal.SIGTERM))) == 143
+    assert capsys.readouterr().err.split() == ["cancelled", "terminated"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_stops_when_it_is_told_to(number: signal.Signals) -> None:
+    async def serves() -> int:
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), number)
+        await until_stopped()
+        return 0
+
+    before = signal.getsignal(signal.SIGINT)
+    assert guarded(lambda: run(serves())) == 0
+    assert signal.getsignal(signal.SIGINT) is before
