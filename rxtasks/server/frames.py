@@ -46,28 +46,35 @@ class Frames:
         self.readers = 0
         self._task = task
         self._prefix = f"{self.log.epoch}:".encode()
-        self._shared: OrderedDict[int, Chunk] = OrderedDict()
+        self._shared: OrderedDict[tuple[int, int | None], Chunk] = OrderedDict()
 
     def id(self, position: int) -> bytes:
         """Name a position in this log."""
         return b"%s%d" % (self._prefix, position)
 
-    def after(self, position: int) -> Chunk:
-        """Write what stands after a position, or the first 64 KiB of it."""
-        shared = self._shared.get(position)
+    def after(self, position: int, last: int | None = None) -> Chunk:
+        """Write what stands after a position, or the first 64 KiB of it.
+
+        Args:
+            position: The position.
+            last: Nothing that begins after this position; None: everything.
+        """
+        shared = self._shared.get((position, last))
         if shared is not None:
             return shared
         frames: list[bytes] = []
         size, end = 0, position
         while size < _CHUNK and (found := self.log.next_after(end, EVENTS)) is not None:
             entry, index = found
+            if last is not None and entry.seq + index > last:
+                break
             written = self._entry(entry, index)
             frames += written
             size += sum(map(len, written))
             end = max(entry.last, self.log.trimmed)
         chunk = Chunk(b"".join(frames), end, len(frames))
         if frames:
-            self._shared[position] = chunk
+            self._shared[position, last] = chunk
             if len(self._shared) > _SHARED:
                 self._shared.popitem(last=False)
         return chunk

@@ -89,7 +89,7 @@ class EventStreams:
             await self._look_for(task)
         if self._closed:
             raise ClientClosed("the server is stopping")
-        position = position_in(log, asked)
+        position, backlog = position_in(log, asked), log.tail
         reader = Reader(log, asyncio.get_running_loop().time())
         log.admit(reader)
         self._enter(reader, request, task)
@@ -100,7 +100,7 @@ class EventStreams:
         connection = _Connection(request, response, reader, self._max_lag)
         try:
             await connection.open()
-            await self._tell(connection, self._frames[task], position)
+            await self._tell(connection, self._frames[task], position, backlog)
         except (_Gone, ConnectionError):
             pass
         except TimeoutError:
@@ -117,33 +117,38 @@ class EventStreams:
         for reader in list(self._open):
             reader.complete()
 
-    async def _tell(self, connection: _Connection, frames: Frames, position: int | None) -> None:
+    async def _tell(
+        self, connection: _Connection, frames: Frames, position: int | None, backlog: int
+    ) -> None:
         reader, log = connection.reader, frames.log
         head = _RETRY
         if position is None:
             head += frame(b"reset", _RESET, frames.id(0))
         await connection.write(head)
-        here, live = position or 0, False
+        here = await self._tell_all(connection, frames, position or 0, backlog)
+        await connection.write(frame(b"live", _LIVE))
         while True:
-            chunk = frames.after(here)
-            if chunk.events:
-                await connection.write(chunk.data)
-                here = chunk.position
-                self._counters.events += chunk.events
-                await asyncio.sleep(0)  # a long log must not keep the others waiting
-            elif not live:
-                live = True
-                await connection.write(frame(b"live", _LIVE))
-            elif reader.done:
+            here = await self._tell_all(connection, frames, here, None)
+            if reader.done:
                 break
-            else:
-                await reader.wait()
-                if reader.beat_due:
-                    reader.beat_due = False
-                    await connection.write(_HEARTBEAT)
+            await reader.wait()
+            if reader.beat_due:
+                reader.beat_due = False
+                await connection.write(_HEARTBEAT)
         if log.ended:
             await connection.write(frame(b"end", _END, frames.id(log.tail)))
         await connection.end()
+
+    async def _tell_all(
+        self, connection: _Connection, frames: Frames, here: int, last: int | None
+    ) -> int:
+        """Tell what stands after a position, and give the position behind it."""
+        while (chunk := frames.after(here, last)).events:
+            await connection.write(chunk.data)
+            here = chunk.position
+            self._counters.events += chunk.events
+            await asyncio.sleep(0)  # a long log must not keep the others waiting
+        return here
 
     async def _look_for(self, task: Task) -> None:
         """Find out if a task exists of which nothing is known, before a stream is opened."""
@@ -226,6 +231,8 @@ class _Connection:
 
     async def end(self) -> None:
         """Send the end, so that it can be told from a break."""
+        if self._request.transport is None:
+            raise _Gone
         async with asyncio.timeout(self._seconds):
             await self._response.write_eof()
 

@@ -41,5 +41,5 @@ async def gateway(agents: Mapping[str, Any], **options: Any) -> AsyncIterator[Cl
 async def until(condition: Callable[[], Any], *, seconds: float = 5.0) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of any kind
             await asyncio.sleep(0.005)

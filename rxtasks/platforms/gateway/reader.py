@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from rxtasks.errors import RxTasksError
 from rxtasks.models import (
     Delta,
@@ -46,7 +48,7 @@ class EventReader:
         self.ended = False
         self.failure: RxTasksError | None = None
         self._catching_up = from_start
-        self._kept: dict[tuple[str, type[Delta]], list[str]] = {}
+        self._kept: dict[tuple[str, type[Delta]], list[Delta]] = {}
         self._latest: Update | None = None
 
     def batch(self, events: Sequence[RawEvent], cursor: str) -> Batch:
@@ -102,7 +104,7 @@ class EventReader:
         return None
 
     def _keep(self, delta: Delta) -> None:
-        self._kept.setdefault((delta.id, type(delta)), []).append(delta.text)
+        self._kept.setdefault((delta.id, type(delta)), []).append(delta)
 
     def _drop(self, message_id: str) -> None:
         if self._kept:
@@ -114,7 +116,8 @@ class EventReader:
         latest, self._latest = self._latest, None
         self._catching_up = False
         items: list[Delta | Metadata] = [
-            kind(id=id_, text="".join(pieces)) for (id_, kind), pieces in kept.items()
+            replace(deltas[0], text="".join([each.text for each in deltas]))
+            for deltas in kept.values()
         ]
         # Told after the messages, a word that ends a turn finds the evidence for it.
         return [*items, metadata_of_update(latest)] if latest is not None else items
