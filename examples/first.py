@@ -4,7 +4,7 @@ import asyncio
 
 from rxtasks import Client
 from rxtasks.local import message
-from rxtasks.platforms.local import Local
+from rxtasks.platforms import Local
 
 
 async def greet(ctx):

@@ -5,7 +5,7 @@ import asyncio
 from rxtasks import AgentMessage, Client
 from rxtasks.local import message
 from rxtasks.operators import of_type
-from rxtasks.platforms.local import Local
+from rxtasks.platforms import Local
 
 
 async def steps(ctx):

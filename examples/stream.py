@@ -5,7 +5,7 @@ import asyncio
 from rxtasks import AgentMessage, Client, ToolMessage
 from rxtasks.local import message, thinking, tool_started, typing
 from rxtasks.operators import live_text, of_type, until_settled
-from rxtasks.platforms.local import Local
+from rxtasks.platforms import Local
 
 
 async def poet(ctx):

@@ -190,7 +190,7 @@ class Tree:
                 return
             try:
                 with self._open(path) as file:
-                    head = file.read(_HEAD)
+                    head = file.read(_HEAD) or b""  # None: there is nothing to read yet
                     if b"\0" in head:
                         self.binary += 1
                         continue
@@ -201,6 +201,8 @@ class Tree:
                         count += block.count(b"\n")
                         last = block[-1:]
                         yield
+                        if self._too_long():
+                            return
                         block = file.read(_BLOCK)
             except OSError:
                 self.unreadable.add(path)
@@ -218,10 +220,12 @@ class Tree:
             try:
                 with self._open(path) as file:
                     # To the end of a line, so that no word is cut in two.
-                    while block := file.read(_BLOCK) + file.readline(_BLOCK):
+                    while block := (file.read(_BLOCK) or b"") + file.readline(_BLOCK):
                         if count := len(_NOTE.findall(block)):
                             self.notes[path] += count
                         yield
+                        if self._too_long():
+                            return
             except OSError:
                 self.unreadable.add(path)
 

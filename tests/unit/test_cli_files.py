@@ -160,6 +160,22 @@ def test_it_stops_when_the_time_is_up_and_says_so(tmp_path: Path) -> None:
     assert (tree.files, tree.stopped) == ({}, "stopped after 0 s")
 
 
+def test_a_file_without_end_is_left_when_the_time_is_up(tmp_path: Path) -> None:
+    with (tmp_path / "big.txt").open("wb") as file:
+        for _ in range(4):
+            file.write(b"line\n" * (1 << 18))
+    tree = Tree(tmp_path)
+    for _ in tree.list_files():
+        pass
+    work = tree.count_lines()
+    next(work)
+    next(work)
+    tree.limits = Limits(seconds=0)
+
+    assert list(work) == []
+    assert (tree.lines, tree.stopped) == ({}, "stopped after 0 s")
+
+
 @pytest.mark.parametrize(
     ("path", "head", "language"),
     [
