@@ -186,6 +186,7 @@ class ScriptedPlatform:
         latency: float = 0.0,
         history: Sequence[Scripted] = (),
         word: str = "idle",
+        counted: bool = False,
     ) -> None:
         """Write the scripts of the turns, one for each start or send.
 
@@ -195,6 +196,7 @@ class ScriptedPlatform:
             latency: Seconds that each request takes.
             history: What a task that was not started here (any id) consists of.
             word: The status of a task before its first script says otherwise.
+            counted: The platform numbers turns; then scripts say `status(..., turn=n)`.
         """
         self.capabilities = capabilities or Capabilities(stream="everything", resume="full")
         self.polls: list[Poll] = []
@@ -207,6 +209,8 @@ class ScriptedPlatform:
         self._latency = latency
         self._history = history
         self._word = word
+        self._counted = counted
+        self._zero: float | None = None
         self._tasks: dict[str, _ScriptedTask] = {}
 
     async def open(self, options: HttpOptions) -> None:
@@ -258,7 +262,21 @@ class ScriptedPlatform:
         task.timeline += [_Happening(now + step.after, i) for step in script for i in step.items]
         task.timeline.sort(key=lambda happening: happening.time)
         task.changed.set()
-        return Accepted(id=task.id, message_id=message.id)
+        self._date(task.timeline)
+        turn = task.turns if self._counted else None
+        return Accepted(id=task.id, message_id=message.id, turn=turn)
+
+    def _date(self, timeline: list[_Happening]) -> None:
+        """Say of each message when it was created: when it first appeared."""
+        if self._zero is None:
+            self._zero = _now()
+        born: dict[str, datetime] = {}
+        for happening in timeline:
+            item = happening.item
+            if isinstance(item, Message) and not isinstance(item, TypingMessage | ThinkingMessage):
+                time = _EPOCH + timedelta(seconds=happening.time - self._zero)
+                time = born.setdefault(item.id, time)
+                happening.item = msgspec.structs.replace(item, created_at=item.created_at or time)
 
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         """Tell what has happened by now."""
@@ -294,8 +312,7 @@ class ScriptedPlatform:
             if isinstance(item, TypingMessage | ThinkingMessage):
                 facts[item.id] = _grown(facts.get(item.id), item)
             elif isinstance(item, Message):
-                time = _EPOCH + timedelta(seconds=happening.time)
-                facts[item.id] = msgspec.structs.replace(item, created_at=item.created_at or time)
+                facts[item.id] = item
             else:
                 continue
             if index >= after:
@@ -394,6 +411,7 @@ class ScriptedPlatform:
         task = self._tasks.get(ref.id)
         if task is None and self._history:
             past = [_Happening(_now() - 1.0, item) for item in self._history]
+            self._date(past)
             task = self._tasks[ref.id] = _ScriptedTask(ref.id, past)
         if task is None or task.deleted:
             raise TaskNotFound(f"there is no task {ref.id}", status=404)

@@ -29,7 +29,7 @@ class Facts:
         stream: What a stream carries that stands now and is healthy; "nothing" if none does.
         since_drop: Seconds since a stream broke that is being reconnected; None if none is.
         quiet: Seconds since the last delta of a text that is not final; None if there is none.
-        metadata_first: Metadata says when messages change, so that messages can wait for it.
+        tells: Metadata says when messages change, so that those of an idle task can wait for it.
     """
 
     what: Literal["metadata", "messages"] = "metadata"
@@ -40,6 +40,7 @@ class Facts:
     stream: Literal["everything", "deltas", "hints", "nothing"] = "nothing"
     since_drop: float | None = None
     quiet: float | None = None
+    tells: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ class Cadence:
         safety: Between polls while a stream that carries everything is healthy.
         reconnecting: How long a broken stream that resumes by itself may take before polls help.
         quiet: How long deltas are quiet before the final text is looked for.
-        stretch: By how much a delay grows with the time since the last change.
+        stretch: By how much a delay grows with the time since the last change, while a task runs;
+            when it has settled, the delay is as long as that time.
         jitter: Delays are shortened at random by up to this share, so that tasks do not poll in
             step.
         margin: From how long before the newest message polls read again every `margin_every`,
@@ -96,9 +98,9 @@ class Cadence:
     def _delay(self, facts: Facts) -> float:
         messages = facts.what == "messages"
         if facts.settled or (facts.status is TaskStatus.IDLE and facts.since_sent > self.idle):
-            if messages:
+            if messages and facts.tells:
                 return float("inf")
-            return self._stretched(self.idle, since=facts.since_change)
+            return min(self.idle, max(self.fastest, facts.since_change))
         if facts.stream == "everything":
             return self.safety
         if facts.since_drop is not None and facts.since_drop < self.reconnecting:

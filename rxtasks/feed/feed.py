@@ -287,6 +287,7 @@ class Feed:
             stream=self._platform.capabilities.stream if self._streaming else "nothing",
             since_drop=None if self._dropped_at is None else now - self._dropped_at,
             quiet=now - self._delta_at if state.ledger.live else None,
+            tells=state.info.updated_at is not None,
         )
 
     # ------------------------------------------------------------------ the stream

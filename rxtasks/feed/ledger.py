@@ -206,6 +206,16 @@ class Ledger:
                 self._item(item, out)
         return out
 
+    def read_turn(self, facts: Sequence[Fact]) -> None:
+        """Say anew what the turn's text is, from all its messages in the platform's order."""
+        for fact in facts:
+            if isinstance(fact, UserMessage):
+                self.last_text = self.last_error = ""
+            elif isinstance(fact, AgentMessage):
+                self.last_text = fact.text or self.last_text
+            elif isinstance(fact, AgentErrorMessage):
+                self.last_error = fact.last_error
+
     def settled(self) -> None:
         """Forget what only an unsettled turn needs: late repetitions are over."""
         self._earlier.clear()

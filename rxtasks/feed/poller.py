@@ -7,13 +7,14 @@ from typing import Protocol
 
 from rxtasks.errors import PlatformError, RateLimited, TransportError
 from rxtasks.feed.cadence import Facts
-from rxtasks.feed.limits import Limits
+from rxtasks.feed.limits import TICK, Limits
 from rxtasks.platforms.base import Want
 from rxtasks.wire.backoff import Backoff
 
 __all__ = ["Polled", "Poller"]
 
 _TOGETHER = 0.1  # seconds: polls that are due so close to each other are made as one
+_WORTH_IT = 0.25  # share of its delay by which a poll is made earlier, to go with another
 _LONGEST_POLL = 120.0  # seconds: a poll of many pages may take more than one request's time-out
 
 
@@ -109,12 +110,19 @@ class Poller:
             self._timer = None
         if not self._running or self._waiting or self._task is not None:
             return
-        due = min(self._metadata_at, self._messages_at)
-        if due < float("inf"):
-            self._timer = self._limits.at(due, self._fire)
+        due, later = sorted((self._metadata_at, self._messages_at))
+        if due == float("inf"):
+            return
+        if later - due <= _WORTH_IT * (due - self._limits.now()):
+            self._metadata_at = self._messages_at = due
+        self._timer = self._limits.at(due, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
+        not_before = self._limits.budget.not_before
+        if self._limits.now() < not_before - TICK:  # another task was told to wait meanwhile
+            self._timer = self._limits.at(not_before, self._fire)
+            return
         self._waiting = True
         self._limits.submit(self._launch)
 

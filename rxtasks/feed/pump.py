@@ -21,6 +21,7 @@ __all__ = ["Pump", "Sink"]
 
 _LASTED = 10.0  # seconds after which a connection counts as having worked
 _SHORTEST_WATCH = 10.0  # seconds: no server that sends heartbeats is hurried more than that
+_ENOUGH = 4  # signs of life without content, the first batch included, that show the rhythm
 _REFUSALS = 3  # refusals of fresh credentials in a row until a stream is given up
 
 
@@ -175,6 +176,8 @@ class _Connection:
             self._heartbeats += 1
             self._longest = max(self._longest, now - self._heard)
         self._heard = now
+        if not batch.items and self._heartbeats == _ENOUGH:
+            self._arm()  # from here on silence is noticed sooner
         self.final = batch.final
         if batch.expires_in is not None:
             ahead = min(30.0, 0.2 * batch.expires_in)
@@ -183,7 +186,7 @@ class _Connection:
             self._arm()
 
     def _patience(self) -> float:
-        if self._heartbeats < 4:
+        if self._heartbeats < _ENOUGH:
             return self._idle_limit
         return min(self._idle_limit, max(_SHORTEST_WATCH, 3.0 * self._longest))
 

@@ -172,7 +172,7 @@ class State:
             outcome = self._conclude(items, now)
         outcome.history = [item for item in history if not isinstance(item, Metadata)]
         if snapshot.facts is not None:
-            self._reconcile(outcome, snapshot, mark, proved=proved)
+            self._reconcile(outcome, snapshot, mark, now, proved=proved)
         changed = before != (self.info.updated_at, self.info.platform_state)
         outcome.poll = outcome.poll or (changed and snapshot.facts is None)
         return outcome
@@ -223,7 +223,7 @@ class State:
         return outcome
 
     def _reconcile(
-        self, outcome: Outcome, snapshot: Snapshot, mark: PollMark, *, proved: bool
+        self, outcome: Outcome, snapshot: Snapshot, mark: PollMark, now: float, *, proved: bool
     ) -> None:
         """Settle, if this poll has read everything from the turn's start since it was over."""
         if self.turn.state is not TurnState.SETTLING or mark.sends != self._sends:
@@ -233,6 +233,11 @@ class State:
         if snapshot.info is None or not (mark.reconcile or (whole and proved)):
             outcome.reconcile = True
             return
+        if self.ledger.unfinished and not self.turn.overdue(now):
+            self.turn.unsettle()
+            self._was = self.turn.state
+            return
+        self.ledger.read_turn(snapshot.facts or ())
         self.turn.reconciled()
         self._was = self.turn.state
         if self.turn.failure is not None:

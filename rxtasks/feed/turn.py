@@ -178,7 +178,7 @@ class Turn:
         elif self.state is TurnState.ACTIVE and self._may_have_ended():
             if not unfinished:
                 self.state = TurnState.SETTLING
-            elif now >= self._since + self._grace - _TICK:
+            elif self.overdue(now):
                 if self.word is TaskStatus.IDLE:
                     self.failure = INTERRUPTED
                 self.state = TurnState.SETTLING
@@ -187,6 +187,14 @@ class Turn:
         """Everything from the turn's start has been read since it began to settle."""
         if self.state is TurnState.SETTLING:
             self.state = TurnState.SETTLED
+
+    def unsettle(self) -> None:
+        """A message is still being written, whatever the platform says: wait for it."""
+        self.state = TurnState.ACTIVE
+
+    def overdue(self, now: float) -> bool:
+        """Whether an unfinished message has had its time since the platform was at rest."""
+        return now >= self._since + self._grace - _TICK
 
     # ------------------------------------------------------------------ what it means
 

@@ -30,9 +30,10 @@ TABLE = [
     ("waits for a person for an hour", Facts(status=TaskStatus.ACTION, since_change=3600.0), 30.0),
     ("paused", Facts(status=TaskStatus.PAUSED, since_change=3600.0), 30.0),
     ("settled a moment ago", Facts(settled=True, since_change=0.0), 0.4),
-    ("settled a minute ago", Facts(settled=True, since_change=60.0), 15.0),
+    ("settled a minute ago", Facts(settled=True, since_change=60.0), 60.0),
     ("settled an hour ago", Facts(settled=True, since_change=3600.0), 120.0),
     ("settled: messages wait for metadata", Facts(what="messages", settled=True), INF),
+    ("the same where it tells nothing", Facts(what="messages", settled=True, tells=False), 0.4),
     ("idle without a turn", Facts(status=TaskStatus.IDLE, since_change=3600.0), 120.0),
     ("idle, messages", Facts(what="messages", status=TaskStatus.IDLE, since_change=9.0), INF),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -372,7 +373,7 @@ async def test_polls_alone_give_live_text() -> None:
         task.messages.pipe(live_text()).subscribe(lambda t: texts.append(t.text))
         result = await task.result()
         assert len(texts) > 10
-        assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:]))
+        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts))
         assert texts[-1] == result.text
 
 
