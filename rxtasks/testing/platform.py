@@ -1,22 +1,4 @@
-"""For tests: a platform whose tasks follow a script.
-
-It needs no network and waits on the loop's clock only, so with `looptime` an hour takes no time::
-
-    platform = ScriptedPlatform(
-        [
-            at(0.5, status("running")),
-            at(1.0, typing("m1", "Hel"), typing("m1", "lo")),
-            at(1.5, agent("m1", "Hello")),
-            at(1.5, status("completed")),
-        ]
-    )
-    async with Client(platform) as client:
-        task = await client.agent("any").run("Hi")
-        assert (await task.result()).text == "Hello"
-
-Every start and every send plays the next script; polls and streams see what has happened by then.
-Faults are injected by `on_poll` and `on_item`, and everything that was asked for is recorded.
-"""
+"""A platform in memory whose tasks follow scripts."""
 
 from __future__ import annotations
 
@@ -24,25 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from rxtasks.errors import TaskNotFound
 from rxtasks.feed.limits import TICK
 from rxtasks.models import (
-    AgentErrorMessage,
-    AgentMessage,
     Attachment,
-    InputRequest,
     Message,
     TaskStatus,
     ThinkingMessage,
-    ToolMessage,
-    ToolStatus,
     TypingMessage,
-    Usage,
-    UserMessage,
 )
 from rxtasks.platforms.base import (
     Accepted,
@@ -59,82 +34,12 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.testing.steps import Scripted, Step, status, user
 from rxtasks.wire.http import HttpOptions
 
-__all__ = [
-    "Poll",
-    "ScriptedPlatform",
-    "Step",
-    "agent",
-    "at",
-    "error",
-    "hint",
-    "status",
-    "thinking",
-    "tool",
-    "typing",
-    "user",
-]
+__all__ = ["Poll", "ScriptedPlatform"]
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
-Scripted: TypeAlias = Message | Metadata | Hint
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happens a number of seconds after a turn was accepted."""
-
-    after: float
-    items: tuple[Scripted, ...]
-
-
-def at(after: float, *items: Scripted) -> Step:
-    """Let things happen `after` seconds after the turn was accepted."""
-    return Step(after, items)
-
-
-def status(
-    word: str, *, requests: Sequence[InputRequest] = (), turn: int | None = None
-) -> Metadata:
-    """Change the status; a word that is none of ours is one that the platform made up."""
-    known = TaskStatus(word) if word in tuple(TaskStatus) else None
-    return Metadata(platform_state=word, status=known, requests=tuple(requests), turn=turn)
-
-
-def user(message_id: str, text: str) -> UserMessage:
-    """Make a user's message."""
-    return UserMessage(text, id=message_id)
-
-
-def agent(message_id: str, text: str) -> AgentMessage:
-    """Make a finished message of the agent."""
-    return AgentMessage(text, id=message_id)
-
-
-def error(message_id: str, text: str) -> AgentErrorMessage:
-    """Make a failure of the agent."""
-    return AgentErrorMessage((text,), text, id=message_id)
-
-
-def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMessage:
-    """Make a tool run in one of its states."""
-    return ToolMessage(name, status=ToolStatus(state), output=output, id=message_id)
-
-
-def typing(message_id: str, text: str) -> TypingMessage:
-    """Make a delta of a message's text."""
-    return TypingMessage(text, id=message_id)
-
-
-def thinking(message_id: str, text: str) -> ThinkingMessage:
-    """Make a delta of the thoughts before a message."""
-    return ThinkingMessage(text, id=message_id)
-
-
-def hint() -> Hint:
-    """Tell that something has changed."""
-    return Hint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,8 +347,3 @@ async def _until(task: _ScriptedTask, index: int) -> None:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def usage(tokens: int) -> Metadata:
-    """Tell what the turn has used."""
-    return Metadata(usage=Usage(output=tokens))

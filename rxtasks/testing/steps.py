@@ -1,0 +1,100 @@
+"""The words of a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    InputRequest,
+    Message,
+    TaskStatus,
+    ThinkingMessage,
+    ToolMessage,
+    ToolStatus,
+    TypingMessage,
+    Usage,
+    UserMessage,
+)
+from rxtasks.platforms.facts import Hint, Metadata
+
+__all__ = [
+    "Scripted",
+    "Step",
+    "agent",
+    "at",
+    "error",
+    "hint",
+    "status",
+    "thinking",
+    "tool",
+    "typing",
+    "usage",
+    "user",
+]
+
+Scripted: TypeAlias = Message | Metadata | Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happens a number of seconds after a turn was accepted."""
+
+    after: float
+    items: tuple[Scripted, ...]
+
+
+def at(after: float, *items: Scripted) -> Step:
+    """Let things happen `after` seconds after the turn was accepted."""
+    return Step(after, items)
+
+
+def status(
+    word: str, *, requests: Sequence[InputRequest] = (), turn: int | None = None
+) -> Metadata:
+    """Change the status; a word that is none of ours is one that the platform made up."""
+    known = TaskStatus(word) if word in tuple(TaskStatus) else None
+    return Metadata(platform_state=word, status=known, requests=tuple(requests), turn=turn)
+
+
+def user(message_id: str, text: str) -> UserMessage:
+    """Make a user's message."""
+    return UserMessage(text, id=message_id)
+
+
+def agent(message_id: str, text: str) -> AgentMessage:
+    """Make a finished message of the agent."""
+    return AgentMessage(text, id=message_id)
+
+
+def error(message_id: str, text: str) -> AgentErrorMessage:
+    """Make a failure of the agent."""
+    return AgentErrorMessage((text,), text, id=message_id)
+
+
+def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMessage:
+    """Make a tool run in one of its states."""
+    return ToolMessage(name, status=ToolStatus(state), output=output, id=message_id)
+
+
+def typing(message_id: str, text: str) -> TypingMessage:
+    """Make a delta of a message's text."""
+    return TypingMessage(text, id=message_id)
+
+
+def thinking(message_id: str, text: str) -> ThinkingMessage:
+    """Make a delta of the thoughts before a message."""
+    return ThinkingMessage(text, id=message_id)
+
+
+def hint() -> Hint:
+    """Tell that something has changed."""
+    return Hint()
+
+
+def usage(tokens: int) -> Metadata:
+    """Tell what the turn has used."""
+    return Metadata(usage=Usage(output=tokens))
