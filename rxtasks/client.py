@@ -247,6 +247,7 @@ class AgentHandle:
         Raises:
             ConfigurationError: There is no such status, or no such order.
         """
+        self._client.limits.check_open()
         wanted = _status(status)
         pages = self._client.platform.list_tasks(
             self._ref, status=wanted, search=search, sort=sort, limit=limit

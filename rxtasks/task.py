@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from reactivex.abc import DisposableBase
 
-from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
+from rxtasks.errors import ClientClosed, ConfigurationError, TaskTimeout, UnsupportedOperation
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.sending import deliver
@@ -202,7 +202,10 @@ class Task:
         later starts anew.
         """
         log = self._feed.log
-        loop = self._feed.loop
+        try:
+            loop = self._feed.loop
+        except ClientClosed:
+            return  # closing the client has done the same
         loop.call_soon_threadsafe(log.complete)
 
     # ------------------------------------------------------------------ requests
@@ -214,7 +217,7 @@ class Task:
             PlatformError: The platform refused to say.
             TransportError: It could not be reached.
         """
-        self._ref()
+        self._open_ref()
         # Of a task that was resumed by id, "idle" means nothing without its messages; and after a
         # send, they may hold the only evidence that the turn has begun.
         unproved = self._feed.state.turn.state in (TurnState.UNKNOWN, TurnState.WAITING)
@@ -236,7 +239,7 @@ class Task:
             TaskNotFound: It is gone.
             AuthenticationError: The credentials are refused for good.
         """
-        self._ref()
+        self._open_ref()
         feed = self._feed
         limit = asyncio.timeout(timeout)
         feed.retain()
@@ -291,7 +294,7 @@ class Task:
         if after is not None and after.tzinfo is None:
             raise ConfigurationError("`after` needs a time zone, as in datetime.now(UTC)")
         snapshot = await self._owner.platform.snapshot(
-            self._ref(), None, Want(info=False, messages=True)
+            self._open_ref(), None, Want(info=False, messages=True)
         )
         ledger = self._feed.state.ledger
         messages: list[Message] = []
@@ -327,6 +330,7 @@ class Task:
             UnsupportedOperation: There are attachments, and the platform takes none.
         """
         platform = self._owner.platform
+        self._owner.limits.check_open()
         self._check_attachments(attachments)
         ref = self._feed.ref
         if ref is None:
@@ -363,6 +367,7 @@ class Task:
             raise ConfigurationError(f"the task {self.id} has been started already: use send()")
         if webhook is not None and not platform.capabilities.webhooks:
             raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
+        self._owner.limits.check_open()
         self._check_attachments(attachments)
 
         def call(key: str | None) -> Awaitable[Accepted]:
@@ -402,7 +407,7 @@ class Task:
         Raises:
             UnsupportedOperation: The platform cannot do that.
         """
-        ref = self._ref()
+        ref = self._open_ref()
         self._require("cancel", "cancel tasks")
         await self._owner.platform.cancel(ref)
         self._feed.cancelled()
@@ -415,7 +420,7 @@ class Task:
                 such request.
             UnsupportedOperation: The platform cannot do that.
         """
-        ref = self._ref()
+        ref = self._open_ref()
         self._require("respond", "answer requests")
         await self._owner.platform.respond(ref, request_id, answer)
         self._feed.poke()
@@ -429,7 +434,7 @@ class Task:
         Raises:
             UnsupportedOperation: The platform cannot do that; nothing was changed.
         """
-        ref, platform = self._ref(), self._owner.platform
+        ref, platform = self._open_ref(), self._owner.platform
         self._require("delete", "delete tasks")
         if platform.capabilities.cancel and not self.status.is_final:
             await platform.cancel(ref)
@@ -461,6 +466,12 @@ class Task:
         if self._feed.ref is None:
             raise ConfigurationError("the task has not been started: send() it a message first")
         return self._feed.ref
+
+    def _open_ref(self) -> TaskRef:
+        """Name the task for a request, which needs a client that is open."""
+        ref = self._ref()
+        self._owner.limits.check_open()
+        return ref
 
 
 def _ignore(error: Exception) -> None:

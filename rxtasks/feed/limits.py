@@ -70,6 +70,14 @@ class Limits:
             raise ClientClosed(msg)
         return self._loop
 
+    def check_open(self) -> None:
+        """Refuse to go on without an open client.
+
+        Raises:
+            ClientClosed: It is closed, or was never entered.
+        """
+        _ = self.loop
+
     def now(self) -> float:
         """The time of the loop, in seconds."""
         return self.loop.time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from reactivex import abc
 
@@ -19,6 +19,7 @@ from rxtasks.models import (
     TypingMessage,
 )
 from rxtasks.streams.entry import EVENTS, Entry
+from rxtasks.streams.iterate import Iteration, check_bound
 from rxtasks.streams.log import TaskLog
 from rxtasks.streams.stream import Stream
 from rxtasks.streams.subscription import Subscription
@@ -116,6 +117,19 @@ class _SnapshotSubscription(Subscription):
             self._push((self.conversation.snapshot(),))
 
 
+class _SnapshotIteration(Iteration[TaskSnapshot]):
+    """Gives the present whenever something has changed: there is nothing to lag behind."""
+
+    conversation: Conversation
+
+    def _take(self) -> tuple[int, TaskSnapshot] | None:
+        found = self._next_in_log(None)
+        if found is None:
+            return None
+        self._reader.position = self._reader.log.tail
+        return found[0], self.conversation.snapshot()
+
+
 class SnapshotStream(Stream[TaskSnapshot]):
     """The stream of what a user interface shows, at most once in a turn of the loop."""
 
@@ -127,6 +141,34 @@ class SnapshotStream(Stream[TaskSnapshot]):
     def live(self) -> SnapshotStream:
         """The same stream without the present: only snapshots from the next change on."""
         return SnapshotStream(self.log, self._conversation, history=False)
+
+    def iterate(
+        self,
+        *,
+        until_settled: bool = True,
+        maxsize: int | None = None,
+        overflow: Literal["error", "drop_oldest", "drop_newest"] = "error",
+    ) -> Iteration[TaskSnapshot]:
+        """Read the present with `async for`: a slow reader skips what has passed meanwhile.
+
+        So no reader can lag behind, and no bound is ever reached.
+
+        Raises:
+            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+        """
+        check_bound(maxsize, overflow)
+        iteration = _SnapshotIteration(
+            self.log,
+            EVENTS,
+            Entry.as_messages,
+            history=self._history,
+            after=0,
+            until_settled=until_settled,
+            maxsize=None,
+            overflow=overflow,
+        )
+        iteration.conversation = self._conversation
+        return iteration
 
     def _subscription(
         self,

@@ -13,7 +13,7 @@ from rxtasks.streams.entry import UPDATES, Entry, View
 from rxtasks.streams.log import TaskLog
 from rxtasks.streams.subscription import Cursor
 
-__all__ = ["Iteration"]
+__all__ = ["Iteration", "check_bound"]
 
 T = TypeVar("T", covariant=True)
 
@@ -125,6 +125,20 @@ def _is_delta_of(value: Any, message_id: str) -> bool:
     )
 
 
+def check_bound(maxsize: int | None, overflow: str) -> None:
+    """Refuse a bound that cannot be.
+
+    Raises:
+        ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+    """
+    if maxsize is not None and maxsize < 1:
+        msg = f"maxsize is the number of values to lag behind, at least 1, not {maxsize}"
+        raise ConfigurationError(msg)
+    if overflow not in _OVERFLOWS:
+        msg = f"overflow is one of {', '.join(_OVERFLOWS)}, not {overflow!r}"
+        raise ConfigurationError(msg)
+
+
 class Iteration(Generic[T]):
     """An asynchronous iterator over a stream, and the context manager that disposes of it.
 
@@ -144,16 +158,11 @@ class Iteration(Generic[T]):
         maxsize: int | None,
         overflow: Literal["error", "drop_oldest", "drop_newest"],
     ) -> None:
-        if maxsize is not None and maxsize < 1:
-            msg = f"maxsize is the number of values to lag behind, at least 1, not {maxsize}"
-            raise ConfigurationError(msg)
-        if overflow not in _OVERFLOWS:
-            msg = f"overflow is one of {', '.join(_OVERFLOWS)}, not {overflow!r}"
-            raise ConfigurationError(msg)
+        self._started = False
+        check_bound(maxsize, overflow)
         self._reader = _Reader(log, mask, view, history=history, maxsize=maxsize, overflow=overflow)
         self._after = after
         self._until_settled = until_settled
-        self._started = False
 
     @property
     def dropped(self) -> int:
