@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import msgspec
 
 from rxtasks import AgentHandle, Cadence, Client
-from rxtasks.platforms import Local
+from rxtasks.platforms import Gateway, Local
 from rxtasks.platforms.base import Batch, Capabilities, Snapshot, TaskRef, Want
 from tests.conformance.actor import actor
 from tests.conformance.script import Stage
+from tests.integration.serving import behind
 
 
 class Can(StrEnum):
@@ -40,7 +41,7 @@ class Can(StrEnum):
     KEYS = "start one task for one idempotency key"
     BARE_ID = "find a task by its id alone"
     SECOND = "be used by two clients at once"
-    TRAFFIC = "count polls and streams"
+    TRAFFIC = "count polls and streams, and run nothing of its own on the loop of the test"
 
 
 EVERYTHING = frozenset(Can)
@@ -160,6 +161,25 @@ class LocalSetup:
             yield Bench(client, stage, self.can, another, traffic=platform.traffic)
 
 
+@dataclass(frozen=True)
+class GatewaySetup:
+    """The embedded platform behind a server on loopback, over HTTP and server-sent events."""
+
+    name: str = "gateway"
+    can: frozenset[Can] = EVERYTHING - {Can.TRAFFIC}
+
+    @asynccontextmanager
+    async def bench(self) -> AsyncIterator[Bench]:
+        stage = Stage()
+        async with behind(Local(agents={"actor": actor(stage)})) as running:
+
+            def another() -> Client:
+                return Client(Gateway(running.url))
+
+            async with another() as client:
+                yield Bench(client, stage, self.can, another)
+
+
 HASTE = Cadence(
     fastest=0.02, running_metadata=0.05, running_messages=0.05, waiting=0.05, idle=0.2, quiet=0.05
 )
@@ -190,4 +210,5 @@ SETUPS: tuple[Setup, ...] = (
         },
         cadence=HASTE,
     ),
+    GatewaySetup(),
 )

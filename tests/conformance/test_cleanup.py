@@ -95,6 +95,7 @@ async def test_closing_a_client_ends_everything_of_its_tasks(bench: Bench) -> No
         pending = [asyncio.create_task(running.result()) for _ in range(2)]
         reading = asyncio.create_task(_read(running))
         await bench.stage.reached("gate")
+        await probes[0].until(len)
         await turns()
     await turns()
 

@@ -198,12 +198,22 @@ async def test_no_update_says_what_the_one_before_it_said(bench: Bench) -> None:
     assert all(one != next_one for one, next_one in pairwise(said))
 
 
+@pytest.mark.needs(Can.TRAFFIC)
 async def test_a_poll_asks_once_and_leaves_nothing_open(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("gate"), types("a")))
     await bench.stage.reached("gate")
     before = asyncio.all_tasks()
     assert await task.poll() is TaskStatus.RUNNING
     assert asyncio.all_tasks() <= before
+    assert bench.traffic.polls == 1
+    assert bench.traffic.streams == 0
+    bench.stage.open("gate")
+
+
+async def test_a_poll_tells_the_status(bench: Bench) -> None:
+    task = await bench.agent.run(prompt(hold("gate"), types("a")))
+    await bench.stage.reached("gate")
+    assert await task.poll() is TaskStatus.RUNNING
 
     bench.stage.open("gate")
     await settled(task)
