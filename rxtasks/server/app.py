@@ -76,16 +76,13 @@ def app(
     Raises:
         ConfigurationError: A bound is not positive, or the token or a host is none.
     """
-    bounds = {
-        "heartbeat": heartbeat,
-        "max_lag": max_lag,
-        "max_body": max_body,
-        "keep_tasks": keep_tasks,
-        "keep_for": keep_for,
-    }
-    for name, bound in bounds.items():
-        if not bound > 0:
-            raise ConfigurationError(f"{name} is more than 0, not {bound}")
+    _check_positive(
+        heartbeat=heartbeat,
+        max_lag=max_lag,
+        max_body=max_body,
+        keep_tasks=keep_tasks,
+        keep_for=keep_for,
+    )
     counters = Counters()
     kept = KeptTasks(most=keep_tasks, seconds=keep_for)
     streams = EventStreams(kept, counters, heartbeat=heartbeat, max_lag=max_lag)
@@ -105,6 +102,12 @@ def app(
     made.on_response_prepare.append(_secure)
     made.on_shutdown.append(stop)
     return made
+
+
+def _check_positive(**bounds: float) -> None:
+    for name, bound in bounds.items():
+        if not bound > 0:
+            raise ConfigurationError(f"{name} is more than 0, not {bound}")
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:

@@ -112,8 +112,8 @@ class OncePerKey:
             self._uses.move_to_end(key)
             try:
                 return await asyncio.shield(used[1])
-            except TransportError as error:
-                raise fresh(error) from None
+            except Exception as error:  # noqa: BLE001 - raised again
+                raise fresh(error) from None  # each of those who wait gets one of its own
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._uses[key] = (digest, future)
         try:
@@ -126,11 +126,14 @@ class OncePerKey:
         return answer
 
     def _failed(self, key: str, future: asyncio.Future[bytes], error: BaseException) -> None:
-        if isinstance(error, Exception):
-            future.set_exception(error)
-            future.exception()  # nobody need be waiting for it
-        else:
-            future.cancel()
+        if not isinstance(error, Exception):
+            # The first request was cancelled in the middle, which those after it were not.
+            error = TransportError(
+                "the first request with this key was cut off; it may have been accepted",
+                maybe_accepted=True,
+            )
+        future.set_exception(error)
+        future.exception()  # nobody need be waiting for it
         if isinstance(error, TransportError) and error.maybe_accepted:
             self._trim()
         else:

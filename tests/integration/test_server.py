@@ -7,7 +7,7 @@ import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -16,7 +16,7 @@ from aiohttp import web
 from rxtasks import Client, ConfigurationError, server
 from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.platforms.local import Local
-from rxtasks.server import COUNTERS, Running, serve
+from rxtasks.server import COUNTERS, Options, Running, serve
 from rxtasks.wire.sse import ServerSentEvent, SSEDecoder
 from tests.integration.serving import behind, until
 
@@ -358,7 +358,7 @@ async def test_a_server_in_reach_of_others_wants_a_token(host: str) -> None:
 async def test_a_bound_that_is_none_is_refused(name: str) -> None:
     async with Client(Local(agents=AGENTS)) as client:
         with pytest.raises(ConfigurationError, match=name):
-            server.app(client, **{name: 0})
+            server.app(client, **cast("Options", {name: 0}))
 
 
 async def test_the_application_can_be_a_part_of_another() -> None:

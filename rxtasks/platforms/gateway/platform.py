@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -181,7 +181,7 @@ class Gateway:
             facts = [fact for fact in facts if not isinstance(fact, Partial)]
         return Snapshot(info=found.info, facts=facts, cursor=found.cursor)
 
-    async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncIterator[Batch]:
+    async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncGenerator[Batch]:
         """Read the log that the server keeps of a task, from a position on.
 
         It ends when the server ends it. When the task was deleted, a hint to poll comes first.
@@ -247,7 +247,7 @@ class Gateway:
         search: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[Sequence[Listed]]:
+    ) -> AsyncGenerator[Sequence[Listed]]:
         """List an agent's tasks in pages of 50.
 
         Raises:
