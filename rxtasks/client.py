@@ -97,6 +97,7 @@ class Client:
         if self._closed or not self._entered:
             return
         self._closed = True
+        self.limits.close()
         for feed in list(self._opened):
             feed.close()
         await self.limits.aclose()

@@ -105,10 +105,16 @@ class Feed:
     @property
     def active(self) -> bool:
         """Whether somebody wants to know, and there is something to watch."""
-        return self._users > 0 and self.ref is not None and not self.log.ended
+        wanted = self._users > 0 and self.ref is not None and not self.log.ended
+        return wanted and not self._limits.closing
 
     def retain(self) -> None:
-        """Somebody wants to know: start with the first."""
+        """Somebody wants to know: start with the first.
+
+        Raises:
+            ClientClosed: The client is closed, or being closed.
+        """
+        self._limits.check_open()
         self._users += 1
         if self._users == 1 or self._failed:
             self._start()

@@ -31,11 +31,13 @@ class Limits:
     Attributes:
         cadence: The pace of all tasks.
         budget: How much they are slowed down.
+        closing: The client is being closed, or is closed.
     """
 
     def __init__(self, cadence: Cadence, *, max_polls: int, max_streams: int) -> None:
         self.cadence = cadence
         self.budget = Budget()
+        self.closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._max_polls = max_polls
         self._max_streams = max_streams
@@ -52,8 +54,13 @@ class Limits:
         """Bind to the loop of the client."""
         self._loop = loop
 
+    def close(self) -> None:
+        """Begin to close: nothing new is let in."""
+        self.closing = True
+
     async def aclose(self) -> None:
         """Wait for what is being torn down, then refuse everything."""
+        self.closing = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._loop = None
@@ -74,9 +81,11 @@ class Limits:
         """Refuse to go on without an open client.
 
         Raises:
-            ClientClosed: It is closed, or was never entered.
+            ClientClosed: It is closed or being closed, or was never entered.
         """
         _ = self.loop
+        if self.closing:
+            raise ClientClosed("the client is being closed: make a new one")
 
     def now(self) -> float:
         """The time of the loop, in seconds."""

@@ -184,3 +184,23 @@ async def test_one_client_that_closes_leaves_the_other_alone(bench: Bench) -> No
     bench.stage.open("gate")
 
     assert (await task.result()).text == typed("a")
+
+
+@pytest.mark.needs(Can.SECOND)
+async def test_nobody_can_come_in_while_a_client_closes(bench: Bench) -> None:
+    refused: list[Exception] = []
+    async with bench.another() as client:
+        task = await client.agent(bench.agent_id).run(prompt(hold("gate"), types("a")))
+
+        def come_back() -> None:
+            try:
+                task.messages.subscribe(print)
+            except ClientClosed as error:
+                refused.append(error)
+
+        task.messages.subscribe(on_completed=come_back)
+        await bench.stage.reached("gate")
+        bench.stage.open("gate")
+        await turns()
+
+    assert len(refused) == 1
