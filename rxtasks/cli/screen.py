@@ -70,6 +70,7 @@ class Screen:
         events: How many events there were.
         fault: The newest thing that went wrong with watching.
         spans: When each tool run was first seen and when it was seen to have ended.
+        answered: Requests that have been answered here.
     """
 
     began: float
@@ -79,6 +80,13 @@ class Screen:
     spans: dict[str, tuple[float, float | None]] = field(
         default_factory=dict[str, tuple[float, float | None]]
     )
+    answered: set[str] = field(default_factory=set[str])
+
+    @property
+    def requests(self) -> tuple[InputRequest, ...]:
+        """What the agent waits for and has not been told."""
+        requests = () if self.snapshot is None else self.snapshot.requests
+        return tuple(each for each in requests if each.id not in self.answered)
 
     def take(self, snapshot: TaskSnapshot, now: float) -> None:
         """Take note of a snapshot."""
@@ -136,7 +144,7 @@ def rows(screen: Screen, now: float, icons: Icons, width: int) -> list[Row]:
         if text := clean(snapshot.live.get(key, "")).lstrip("\n"):
             parts.append(_beside(Text(icons.agent, "cyan"), Text(text + icons.cursor)))
         found.append(Row(key, Group(*parts), final=False))
-    found += [Row(each.id, _request(each, icons), final=False) for each in snapshot.requests]
+    found += [Row(each.id, _request(each, icons), final=False) for each in screen.requests]
     return found
 
 

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.live import Live
 
 from rxtasks.cli import plain, screen
+from rxtasks.cli.asking import Asker, asker
 from rxtasks.cli.wording import Seen
-from rxtasks.models import FatalFault, TaskEvent, TaskSnapshot, TransportFault
+from rxtasks.models import FatalFault, TaskEvent, TaskResult, TaskSnapshot, TransportFault
 from rxtasks.task import Task
 
 __all__ = ["LiveView", "PlainView", "View", "view_for"]
@@ -75,8 +76,22 @@ class PlainView:
 class LiveView:
     """Draws a task anew some twelve times a second; what is final scrolls away when it must."""
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        asker: Asker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the view.
+
+        Args:
+            console: Where to draw.
+            asker: Puts the agent's requests to a person; None: they are only shown.
+            clock: Gives seconds that never go back.
+        """
         self._console = console
+        self._asker = asker
         self._clock = clock
         unicode = (console.encoding or "").lower().startswith("utf")
         self._icons = screen.UNICODE if unicode else screen.ASCII
@@ -97,12 +112,10 @@ class LiveView:
         # The result tells how it ends, also when it ends badly.
         watching = task.snapshots.subscribe(take, _ignore), task.events.subscribe(count, _ignore)
         waiting = asyncio.create_task(task.result(timeout=None))
-        live = Live(console=self._console, auto_refresh=False, transient=True)
         try:
-            with live:
-                while not waiting.done():
-                    self._draw(state, live)
-                    await asyncio.wait([waiting], timeout=_TICK)
+            while not waiting.done():
+                await self._draw_until(waiting, state)
+                await self._ask(task, state, waiting)
             return Seen(
                 result=await waiting, elapsed=self._clock() - state.began, events=state.events
             )
@@ -122,6 +135,37 @@ class LiveView:
     def say(self, line: str) -> None:
         """Show a line of our own."""
         self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    async def _draw_until(self, waiting: asyncio.Task[TaskResult], state: screen.Screen) -> None:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while not waiting.done():
+                self._draw(state, live)
+                await asyncio.wait([waiting], timeout=_TICK)
+                if self._can_ask(state):
+                    return
+
+    def _can_ask(self, state: screen.Screen) -> bool:
+        asker = self._asker
+        return asker is not None and not asker.gone and bool(state.requests)
+
+    async def _ask(
+        self, task: Task, state: screen.Screen, waiting: asyncio.Task[TaskResult]
+    ) -> None:
+        if self._asker is None or not self._can_ask(state):
+            return
+        for row in self._rows(state):
+            if row.final:
+                self._gone.add(row.id)
+                self._console.print(row.body)
+        request = state.requests[0]
+
+        def still() -> bool:
+            return not waiting.done() and request in state.requests
+
+        await self._asker.ask(task, request, self._console, still)
+        if not self._asker.gone:
+            # It is no request any more, only it takes a moment until that is told.
+            state.answered.add(request.id)
 
     def _draw(self, state: screen.Screen, live: Live) -> None:
         console = self._console
@@ -144,7 +188,8 @@ def view_for(out: TextIO, *, plain: bool) -> View:
     """Choose the view for where the output goes: live only on a terminal that can do it."""
     if plain or not out.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         return PlainView(out)
-    return LiveView(Console(file=out, highlight=False, markup=False, emoji=False))
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    return LiveView(console, asker=asker())
 
 
 def _ignore(error: Exception) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RXTASKS = [sys.executable, "-m", "rxtasks"]
-LIMIT = 30.0
+LIMIT = 20.0
 NOTE = "TO" + "DO"
 
 
@@ -172,7 +172,11 @@ def test_an_output_without_unicode_is_survived(tree: Path, encoding: str) -> Non
 
 
 def on_a_terminal(
-    *arguments: str, columns: int = 80, interrupt_at: str | None = None, **more: str
+    *arguments: str,
+    columns: int = 80,
+    interrupt_at: str | None = None,
+    keys: tuple[tuple[str, str], ...] = (),
+    **more: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal of its own, and return its status and all that it wrote."""
     leader, follower = pty.openpty()
@@ -186,6 +190,7 @@ def on_a_terminal(
         start_new_session=True,
     )
     os.close(follower)
+    waiting = list(keys)
     seen, deadline = b"", time.monotonic() + LIMIT
     try:
         while time.monotonic() < deadline:
@@ -197,6 +202,8 @@ def on_a_terminal(
             if interrupt_at is not None and interrupt_at.encode() in seen:
                 process.send_signal(signal.SIGINT)
                 interrupt_at = None
+            if waiting and bare(seen.decode(errors="replace")).endswith(waiting[0][0]):
+                os.write(leader, waiting.pop(0)[1].encode())
         return process.wait(timeout=LIMIT), seen.decode(errors="replace")
     finally:
         process.kill()
@@ -204,9 +211,14 @@ def on_a_terminal(
         os.close(leader)
 
 
+def bare(text: str) -> str:
+    """Give a text without the codes that control the terminal."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
+
+
 def last_screen(text: str) -> str:
     """Give what was written after the live part was erased for the last time."""
-    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text[text.rfind("\x1b[2K") :])
+    return bare(text[text.rfind("\x1b[2K") :])
 
 
 def test_on_a_terminal_the_demo_is_live(tree: Path) -> None:
@@ -228,7 +240,7 @@ def test_a_narrow_terminal_is_filled_and_no_more(tree: Path, columns: int) -> No
     status, text = on_a_terminal("demo", "--path", str(tree), columns=columns)
 
     assert status == 0
-    lines = [re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", text)]
+    lines = [bare(line) for line in re.split(r"[\r\n]+", text)]
     assert max(map(len, lines)) <= columns
     assert "4 TODOs in 2" in last_screen(text)
 
@@ -267,6 +279,54 @@ def test_plain_is_plain_on_a_terminal_too(tree: Path) -> None:
     assert "result   completed" in text
 
 
+# ------------------------------------------------------------------ questions
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> str:
+    """Write a module with an agent that asks, and give the path to import it from."""
+    (tmp_path / "asking_agents.py").write_text(ASKING)
+    return f"{ROOT}{os.pathsep}{tmp_path}"
+
+
+def test_a_question_is_answered_at_the_terminal(asking: str) -> None:
+    status, text = on_a_terminal(
+        *("run", "asks", "go", "--agents", "asking_agents:agents"),
+        keys=(("> ", "perhaps\n"), ("> ", "no\n")),
+        NO_COLOR="1",
+        PYTHONPATH=asking,
+    )
+
+    assert status == 0
+    assert bare(text).count("May I? [yes / no]") == 2
+    assert "'perhaps' is no answer" in text
+    assert "● You said no" in last_screen(text)
+
+
+def test_a_question_can_be_left_by_ctrl_c(asking: str) -> None:
+    status, text = on_a_terminal(
+        *("run", "asks", "go", "--agents", "asking_agents:agents"),
+        interrupt_at="[yes / no]",
+        PYTHONPATH=asking,
+    )
+
+    assert status == 130
+    assert text.rstrip().endswith("cancelled")
+    assert "Traceback" not in text
+
+
+def test_who_closes_the_input_can_still_watch(asking: str) -> None:
+    status, text = on_a_terminal(
+        *("run", "asks", "go", "--agents", "asking_agents:agents"),
+        keys=(("> ", "\x04"),),
+        interrupt_at="· live · 0.8 s",
+        PYTHONPATH=asking,
+    )
+
+    assert status == 130
+    assert text.count("May I?") > 1
+
+
 # ------------------------------------------------------------------ a server
 
 
@@ -288,12 +348,10 @@ def token_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_server_runs_tasks_for_other_processes(tmp_path: Path, token_file: Path) -> None:
-    (tmp_path / "asking_agents.py").write_text(ASKING)
+def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) -> None:
     token = ["--token-file", str(token_file)]
     served = ["serve", "--port", "0", "--agents", "asking_agents:agents", *token]
-    python_path = f"{ROOT}{os.pathsep}{tmp_path}"
-    with started(*served, PYTHONPATH=python_path) as server:
+    with started(*served, PYTHONPATH=asking) as server:
         url = line_with(server, "serving on").split()[2]
         there = ["--url", url, *token]
         refused = rxtasks("tasks", "asks", "--url", url)
@@ -329,11 +387,9 @@ def test_a_server_runs_tasks_for_other_processes(tmp_path: Path, token_file: Pat
     assert "s3cret" not in "".join(each.stdout + each.stderr for each in everything)
 
 
-def test_ctrl_c_while_watching_leaves_the_task_running(tmp_path: Path) -> None:
-    (tmp_path / "asking_agents.py").write_text(ASKING)
+def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
     served = ["serve", "--port", "0", "--agents", "asking_agents:agents"]
-    python_path = f"{ROOT}{os.pathsep}{tmp_path}"
-    with started(*served, PYTHONPATH=python_path) as server:
+    with started(*served, PYTHONPATH=asking) as server:
         url = line_with(server, "serving on").split()[2]
         with started("run", "asks", "go", "--url", url) as running:
             ref = line_with(running, "task ").split()[1]
