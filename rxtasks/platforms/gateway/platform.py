@@ -15,7 +15,6 @@ from rxtasks.platforms.base import (
     Capabilities,
     Hint,
     Listed,
-    Partial,
     Snapshot,
     TaskRef,
     Want,
@@ -162,9 +161,6 @@ class Gateway:
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         """Poll once.
 
-        Messages that are being written are left out: the stream tells their text so far, and two
-        sources of one text cannot be joined.
-
         Raises:
             TaskNotFound: There is no such task.
         """
@@ -177,8 +173,6 @@ class Gateway:
             "GET", f"{task_path(ref)}/snapshot", SnapshotBody, params=params, timeout=_POLL
         )
         facts = None if found.facts is None else facts_of(found.facts)
-        if facts is not None:
-            facts = [fact for fact in facts if not isinstance(fact, Partial)]
         return Snapshot(info=found.info, facts=facts, cursor=found.cursor)
 
     async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncGenerator[Batch]:
