@@ -1,0 +1,154 @@
+"""The commands about tasks on a server, in one process with it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from rich.console import Console
+
+from rxtasks import Client, ConfigurationError, Task, TaskStatus
+from rxtasks.cli import commands
+from rxtasks.cli.asking import Asker
+from rxtasks.cli.demo import demo
+from rxtasks.cli.serve import serving
+from rxtasks.cli.settings import UsageError
+from rxtasks.local import Context, Yield, message
+from rxtasks.platforms import Gateway, Local
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work without the settings of whoever runs the tests."""
+    monkeypatch.delenv("RXTASKS_TOKEN", raising=False)
+
+
+async def asks(ctx: Context) -> AsyncIterator[Yield]:
+    yield message("You said " + await ctx.ask("May I?", ["yes", "no"]))
+
+
+class Place(NamedTuple):
+    """A server, and a client of it."""
+
+    url: str
+    client: Client
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    """Serve an agent that asks."""
+    async with (
+        serving(Local({"asks": asks}), "127.0.0.1", 0, token=None) as server,
+        Client(Gateway(server.url)) as client,
+    ):
+        yield Place(server.url, client)
+
+
+async def asking(client: Client) -> Task:
+    """Wait until there is a task that asks."""
+    for _ in range(500):
+        async for task in client.agent("asks").tasks():
+            if await task.poll() is TaskStatus.ACTION:
+                return task
+        await asyncio.sleep(0.01)
+    pytest.fail("nothing asks")
+
+
+async def test_a_task_is_run_answered_watched_and_listed(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = asyncio.create_task(
+        commands.run_there("asks", "go", url=place.url, token_file=None, plain=True)
+    )
+    async with asyncio.timeout(10):
+        ref = (await asking(place.client)).ref
+        with pytest.raises(ConfigurationError, match="'perhaps' is no answer"):
+            await commands.respond(ref, "perhaps", request=None, url=place.url, token_file=None)
+        assert await commands.respond(ref, "yes", request=None, url=place.url, token_file=None) == 0
+        assert await running == 0
+    ran = capsys.readouterr().out
+    assert f"task     {ref}\n" in ran
+    assert "agent    You said yes\n" in ran
+
+    assert await commands.watch(ref, url=place.url, token_file=None, plain=True) == 0
+    assert "agent    You said yes\n" in capsys.readouterr().out
+    assert await commands.tasks("asks", url=place.url, token_file=None, limit=5) == 0
+    assert capsys.readouterr().out == f"{ref}  completed  go\n"
+    with pytest.raises(UsageError, match="waits for nothing"):
+        await commands.respond(ref, "yes", request=None, url=place.url, token_file=None)
+
+
+async def test_a_task_is_cancelled(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    task = await place.client.agent("asks").run("go")
+
+    assert await commands.cancel(task.ref, url=place.url, token_file=None) == 0
+    assert capsys.readouterr().out == "cancelled\n"
+    assert await commands.watch(task.ref, url=place.url, token_file=None, plain=True) == 1
+
+
+async def test_who_stops_running_a_task_cancels_it(place: Place) -> None:
+    running = asyncio.create_task(
+        commands.run_there("asks", "go", url=place.url, token_file=None, plain=True)
+    )
+    async with asyncio.timeout(10):
+        task = await asking(place.client)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await task.poll() is TaskStatus.CANCELLED
+
+
+async def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError):
+        await commands.tasks("asks", url="nowhere", token_file=None, limit=1)
+
+
+async def test_what_cannot_be_listened_on_is_refused(place: Place) -> None:
+    port = int(place.url.rpartition(":")[2])
+    local = Local({"asks": asks})
+    with pytest.raises(UsageError, match=f"port {port}"):
+        async with serving(local, "127.0.0.1", port, token=None):
+            pass
+    with pytest.raises(UsageError, match="port 70000"):
+        async with serving(local, "127.0.0.1", 70000, token=None):
+            pass
+    with pytest.raises(UsageError, match="--token-file or RXTASKS_TOKEN"):
+        async with serving(local, "0.0.0.0", 0, token=None):  # noqa: S104 - it is refused
+            pass
+
+
+async def test_the_demo_counts_its_requests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text("x\n" * 12)
+
+    assert await demo(tmp_path, keep=False, port=0, plain=True) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "agent      Python  12 lines in 1 file" in lines
+    assert int(lines[-1].split()[1]) >= 3
+
+
+async def test_an_answer_is_read_without_blocking() -> None:
+    end, other = os.openpty()
+    out = io.StringIO()
+    try:
+        async with Client(Local({"asks": asks})) as client:
+            task = await client.agent("asks").run("go")
+            async with asyncio.timeout(5):
+                await asking(client)
+                os.write(end, b"perhaps\nno\n")
+                asker = Asker(other)
+                await asker.ask(task, task.requests[0], Console(file=out), lambda: True)
+            assert (await task.result(timeout=5)).text == "You said no"
+    finally:
+        os.close(end)
+        os.close(other)
+    assert out.getvalue().count("May I? [yes / no] >") == 2
