@@ -1,0 +1,186 @@
+"""What is known of a task, and the streams of what happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from reactivex.abc import DisposableBase
+
+from rxtasks.errors import ClientClosed, ConfigurationError
+from rxtasks.feed.feed import Feed
+from rxtasks.models import (
+    Connection,
+    InputRequest,
+    Message,
+    TaskFault,
+    TaskInfo,
+    TaskSnapshot,
+    TaskStatus,
+    TaskUpdate,
+)
+from rxtasks.platforms.base import TaskRef
+from rxtasks.streams.conversation import Conversation, SnapshotStream
+from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry
+from rxtasks.streams.stream import EventStream, Stream
+
+__all__ = ["Watched"]
+
+
+class Watched:
+    """What can be read of a task and observed of it, without asking the platform."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._streams: dict[str, Stream[Any]] = {}
+        self._conversation_: Conversation | None = None
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id or '(not started)'} {self.status}>"
+
+    # ------------------------------------------------------------------ what is known
+
+    @property
+    def id(self) -> str:
+        """The platform's id of the task; empty until it has been started."""
+        return self._feed.state.info.id
+
+    @property
+    def ref(self) -> str:
+        """Names the task: `client.task(ref)` opens it again, also in another process.
+
+        Raises:
+            ConfigurationError: The task has not been started, so it has no name.
+        """
+        return str(self._ref())
+
+    @property
+    def info(self) -> TaskInfo:
+        """The last known metadata."""
+        return self._feed.state.info
+
+    @property
+    def name(self) -> str | None:
+        """The last known name or title."""
+        return self.info.name
+
+    @property
+    def status(self) -> TaskStatus:
+        """The last known status; `idle` for a task of which nothing is known yet."""
+        return self.info.status
+
+    @property
+    def platform_state(self) -> str:
+        """The last known status in the platform's own word."""
+        return self.info.platform_state
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the task was created, in UTC."""
+        return self.info.created_at
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the platform last changed it, in UTC."""
+        return self.info.updated_at
+
+    @property
+    def requests(self) -> tuple[InputRequest, ...]:
+        """What the agent waits for; answer with `respond`."""
+        return self.info.requests
+
+    def is_running(self) -> bool:
+        """Whether the last known status is `queued` or `running`."""
+        return self.status.is_running
+
+    # ------------------------------------------------------------------ streams
+
+    @property
+    def messages(self) -> Stream[Message]:
+        """Messages, and deltas of those that are being written."""
+        return self._stream("messages", lambda log: Stream(log, MESSAGES, Entry.as_messages))
+
+    @property
+    def updates(self) -> Stream[TaskUpdate]:
+        """Changes of status, name, requests and connection; begins with the latest."""
+        return self._stream("updates", lambda log: Stream(log, UPDATES, Entry.as_messages))
+
+    @property
+    def errors(self) -> Stream[TaskFault]:
+        """What went wrong, as values: it completes where the other streams fail."""
+        return self._stream("errors", lambda log: Stream(log, ERRORS, Entry.as_faults))
+
+    @property
+    def events(self) -> EventStream:
+        """Everything, with positions to resume from."""
+        stream = self._stream("events", EventStream)
+        assert isinstance(stream, EventStream)  # noqa: S101 - for the type checkers
+        return stream
+
+    @property
+    def snapshots(self) -> Stream[TaskSnapshot]:
+        """What a user interface shows, at most once in a turn of the loop."""
+        return self._stream("snapshots", lambda log: SnapshotStream(log, self._conversation))
+
+    def _stream(self, name: str, make: Callable[[Any], Stream[Any]]) -> Stream[Any]:
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = make(self._feed.log)
+        return stream
+
+    @property
+    def _conversation(self) -> Conversation:
+        if self._conversation_ is None:
+            feed = self._feed
+
+            def info() -> tuple[TaskInfo, Connection]:
+                return feed.state.info, feed.state.connection
+
+            self._conversation_ = Conversation(feed.log, info)
+        return self._conversation_
+
+    def add_event_listener(
+        self, kind: Literal["message", "update", "error"], listener: Callable[[Any], None]
+    ) -> DisposableBase:
+        """Call a listener with each message, update or fault.
+
+        Returns:
+            A disposable that removes the listener.
+
+        Raises:
+            ConfigurationError: There is no such kind.
+        """
+        streams: dict[str, Stream[Any]] = {
+            "message": self.messages,
+            "update": self.updates,
+            "error": self.errors,
+        }
+        if kind not in streams:
+            raise ConfigurationError(
+                f"there are listeners for {', '.join(streams)}, but not for {kind!r}"
+            )
+        # A listener is not told when the stream fails: the fault itself is on "error".
+        return streams[kind].subscribe(listener, _ignore)
+
+    def unsubscribe(self) -> None:
+        """Stop polling, close the connections and complete the observers that are present.
+
+        It may be called from any thread, and again. A pending `result` goes on, and subscribing
+        later starts anew.
+        """
+        log = self._feed.log
+        try:
+            loop = self._feed.loop
+        except ClientClosed:
+            return  # closing the client has done the same
+        loop.call_soon_threadsafe(log.complete)
+
+    def _ref(self) -> TaskRef:
+        if self._feed.ref is None:
+            raise ConfigurationError("the task has not been started: send() it a message first")
+        return self._feed.ref
+
+
+def _ignore(error: Exception) -> None:
+    del error
