@@ -39,13 +39,14 @@ _REMEMBERED: Final = 8  # earlier contents of a message by which a late repetiti
 
 
 class Identity:
-    """What is kept of a message, packed in one integer: fingerprint, revision and rank."""
+    """What is kept of a message, packed in one integer of 120 bits."""
 
     @staticmethod
-    def of(message: Message, revision: int) -> int:
-        """Pack a message's fingerprint, revision and rank."""
+    def of(message: Message, *, revision: int, turn: int, tick: int) -> int:
+        """Pack a message's fingerprint, revision and rank, its turn, and when it changed."""
         rank = _RANK.get(message.status, 2) if isinstance(message, ToolMessage) else 2
-        return (fingerprint(message) << 24) | (min(revision, 0x3FFFFF) << 2) | rank
+        newest = (min(tick, 0xFFFFFFFF) << 40) | fingerprint(message)
+        return (newest << 48) | ((turn & 0xFFFFFF) << 24) | (min(revision, 0x3FFFFF) << 2) | rank
 
     @staticmethod
     def rank(identity: int) -> int:
@@ -58,18 +59,30 @@ class Identity:
         return (identity >> 2) & 0x3FFFFF
 
     @staticmethod
+    def turn(identity: int) -> int:
+        """The turn in which it was new."""
+        return (identity >> 24) & 0xFFFFFF
+
+    @staticmethod
     def fingerprint(identity: int) -> int:
         """The fingerprint of the newest content."""
-        return identity >> 24
+        return (identity >> 48) & 0xFFFFFFFFFF
+
+    @staticmethod
+    def tick(identity: int) -> int:
+        """When the newest content was found, in ticks of the ledger."""
+        return identity >> 88
 
 
 def fingerprint(message: Message) -> int:
     """Hash the content of a message: all but its time, revision and raw object.
 
-    The same message can come with another time from a stream than from a poll.
+    The same message can come with another time from a stream than from a poll, and an object in
+    it with its keys in another order.
     """
     bare = msgspec.structs.replace(message, created_at=None, revision=1, raw=None)
-    return hash(msgspec.json.encode(bare, enc_hook=repr)) & 0xFFFFFFFFFF
+    encoded = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
+    return hash(encoded) & 0xFFFFFFFFFF
 
 
 class Live:
@@ -94,6 +107,10 @@ class Live:
     def pieces(self, kind: type[Delta]) -> list[str]:
         """The deltas of one kind; append to it to add one."""
         return self._pieces.setdefault(kind, [])
+
+    def continues(self, kind: type[Delta], text: str) -> bool:
+        """Whether a text goes on from what is known, so that what follows it can be added."""
+        return text.startswith(self.text(kind))
 
     def text(self, kind: type[Delta]) -> str:
         """The text so far."""
@@ -133,12 +150,14 @@ class Ledger:
         self.on_delta = on_delta
         self._known: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
-        self._changed: dict[str, int] = {}  # when a message changed, in ticks
         self._tick = 0
+        self._left: dict[str, Live] = {}  # what earlier turns have left unfinished
         self._unfinished: set[str] = set()
         self._last_agent_id = ""
-        self._spent: dict[str, Spent] = {}
-        self._spent_before: set[str] = set()
+        self._turn = 0
+        self._spent: dict[str, Spent] = {}  # in this turn
+        self._spent_before: set[str] = set()  # by what never became a message
+        self._total: tuple[Usage | None, float | None] | None = None
         self._position: int | None = None  # of the last item of a numbered stream
         self._refilled: int | None = None  # the hole that a reconnect did not fill
 
@@ -166,23 +185,26 @@ class Ledger:
         """
         out: list[Item] = []
         self._unfinished.clear()
-        for fact in facts:
+        # A user's message that is found only now, before an answer that came by stream, begins no
+        # turn: the answer has begun it.
+        answer = self._newest_answer(facts)
+        for index, fact in enumerate(facts):
             if isinstance(fact, Partial):
-                if fact.id not in self._known:
-                    self._unfinished.add(fact.id)
                 self._partial(fact, out, by_stream=aligned, streaming=streaming)
+                if fact.id in self.live:
+                    self._unfinished.add(fact.id)
             elif isinstance(fact, Spent):
                 self._spend(fact)
             else:
-                self._message(fact, out, since)
-        if self._changed:
-            self._changed = {k: t for k, t in self._changed.items() if t > since}
+                if isinstance(fact, UserMessage):
+                    self._unfinished.clear()  # left by an earlier turn
+                self._message(fact, out, since, begins=index > answer)
         return out
 
     def batch(self, batch: Batch) -> list[Item]:
         """Merge what one read from a stream brought."""
         if batch.reset:
-            for live in self.live.values():
+            for live in (*self.live.values(), *self._left.values()):
                 live.restarted = {TypingMessage, ThinkingMessage}
         items = batch.items if batch.seqs is None else self._unseen(batch, batch.seqs)
         out: list[Item] = []
@@ -216,10 +238,17 @@ class Ledger:
             elif isinstance(fact, AgentErrorMessage):
                 self.last_error = fact.last_error
 
+    def begin_turn(self) -> None:
+        """A message was accepted, or somebody else's was found: text and costs begin anew."""
+        self._spent_before.update(self._spent.keys() - self._known.keys())
+        self._spent.clear()
+        self._turn = (self._turn + 1) & 0xFFFFFF
+        self._total = None
+        self.last_text = self.last_error = self._last_agent_id = ""
+
     def settled(self) -> None:
-        """Forget what only an unsettled turn needs: late repetitions are over."""
-        self._earlier.clear()
-        self._changed.clear()
+        """The turn has ended: what is unfinished is left so, unless it should grow again."""
+        self._left.update(self.live)
         self.live.clear()
         self._unfinished.clear()
 
@@ -246,9 +275,14 @@ class Ledger:
 
     def spent(self) -> tuple[Usage | None, float | None]:
         """What the messages of this turn have cost, as far as the platform said."""
-        usages = [s.usage for s in self._spent.values() if s.usage is not None]
-        costs = [s.cost for s in self._spent.values() if s.cost is not None]
-        return (sum(usages, Usage()) if usages else None, sum(costs) if costs else None)
+        if self._total is None:
+            usages = [s.usage for s in self._spent.values() if s.usage is not None]
+            costs = [s.cost for s in self._spent.values() if s.cost is not None]
+            self._total = (
+                sum(usages, Usage()) if usages else None,
+                sum(costs) if costs else None,
+            )
+        return self._total
 
     # ------------------------------------------------------------------ one fact
 
@@ -262,47 +296,72 @@ class Ledger:
         elif isinstance(item, Metadata | TransportFault):
             out.append(item)
 
-    def _message(self, message: Message, out: list[Item], since: int | None) -> None:
+    def _message(
+        self, message: Message, out: list[Item], since: int | None, *, begins: bool = True
+    ) -> None:
         """Merge a whole message; `since` is None where it comes from a stream."""
-        if isinstance(message, ThinkingMessage | TypingMessage | Gap):
-            out.append([message] if not isinstance(message, Gap) else message)
+        if isinstance(message, ThinkingMessage | TypingMessage):
+            self._begin_run(message, out)
+            return
+        if isinstance(message, Gap):
+            out.append(message)
             return
         known = self._known.get(message.id)
-        identity = Identity.of(message, 1 if known is None else Identity.revision(known) + 1)
+        identity = Identity.of(
+            message,
+            revision=1 if known is None else Identity.revision(known) + 1,
+            turn=self._turn if known is None else Identity.turn(known),
+            tick=self._tick + 1,
+        )
         if known is not None and not self._is_news(message.id, known, identity, since):
             return
         self._known[message.id] = identity
-        self._changed[message.id] = self._tick + 1
         revision = Identity.revision(identity)
         if revision != message.revision:
             message = msgspec.structs.replace(message, revision=revision)
         self.live.pop(message.id, None)
+        self._left.pop(message.id, None)
         self._unfinished.discard(message.id)
-        self._note(message, new=known is None)
+        self._note(message, new=known is None, begins=begins)
         out.append(message)  # type: ignore[arg-type]
+
+    def _newest_answer(self, facts: Sequence[Fact]) -> int:
+        """Find the last of the facts that is known as a part of this turn; -1 if none is."""
+        for index in range(len(facts) - 1, -1, -1):
+            fact = facts[index]
+            if not isinstance(fact, Partial | Spent | UserMessage) and self._is_of_turn(fact.id):
+                return index
+        return -1
+
+    def _is_of_turn(self, message_id: str) -> bool:
+        known = self._known.get(message_id)
+        return known is not None and Identity.turn(known) == self._turn
 
     def _is_news(self, message_id: str, known: int, identity: int, since: int | None) -> bool:
         content = Identity.fingerprint(identity)
-        if content == Identity.fingerprint(known) or Identity.rank(identity) < Identity.rank(known):
+        further = Identity.rank(identity) - Identity.rank(known)
+        if content == Identity.fingerprint(known) or further < 0:
             return False
+        if further > 0:  # the rank tells what was before
+            self._earlier.pop(message_id, None)
+            return True
         earlier = self._earlier.get(message_id, ())
         # A stream that repeats itself and a poll that began before the last change say what was
         # true before it. A poll that began later and finds old content has found an edit.
-        stale = since is None or self._changed.get(message_id, 0) > since
+        stale = since is None or Identity.tick(known) > since
         if stale and content in earlier:
             return False
         self._earlier[message_id] = (*earlier, Identity.fingerprint(known))[-_REMEMBERED:]
         return True
 
-    def _note(self, message: Message, *, new: bool) -> None:
-        if new:
-            self.answered = not isinstance(message, UserMessage)
+    def _note(self, message: Message, *, new: bool, begins: bool) -> None:
         if isinstance(message, UserMessage):
-            if new:
-                self._spent_before.update(self._spent)
-                self._spent.clear()
-                self.last_text = self.last_error = self._last_agent_id = ""
-        elif isinstance(message, AgentMessage):
+            if new and begins:
+                self.answered = False
+                self.begin_turn()
+        elif new:
+            self.answered = True
+        if isinstance(message, AgentMessage):
             if (new or message.id == self._last_agent_id) and message.text:
                 self.last_text, self._last_agent_id = message.text, message.id
         elif isinstance(message, AgentErrorMessage) and new:
@@ -311,8 +370,10 @@ class Ledger:
             self.on_new(message)
 
     def _spend(self, spent: Spent) -> None:
-        if spent.id not in self._spent_before:
+        earlier = spent.id in self._known and not self._is_of_turn(spent.id)
+        if not earlier and spent.id not in self._spent_before:
             self._spent[spent.id] = spent
+            self._total = None
 
     # ------------------------------------------------------------------ text that grows
 
@@ -325,11 +386,12 @@ class Ledger:
         if kind in live.restarted:
             live.restarted = live.restarted - {kind}
             # It is all of the text so far: where polls supplied that, the stream can go on.
-            live.by_stream = live.by_stream or delta.text.startswith(live.text(kind))
+            live.by_stream = live.continues(kind, delta.text)
             self._grow(delta.id, live, kind, delta.text, out)
             return None
         if not live.by_stream:
             return None  # polls supply this text; nobody can tell where the delta belongs
+        self._grows(delta.id)
         run: list[Delta] = [delta]
         out.append(run)
         pieces = live.pieces(kind)
@@ -343,7 +405,15 @@ class Ledger:
             return
         live = self._live(partial.id, by_stream=by_stream)
         if by_stream:
-            live.by_stream = True  # the deltas that follow go on with exactly this text
+            # The deltas that follow go on with exactly this text.
+            live.restarted = set()
+            live.by_stream = all(
+                not text or live.continues(kind, text)
+                for kind, text in (
+                    (ThinkingMessage, partial.thinking),
+                    (TypingMessage, partial.text),
+                )
+            )
         elif live.by_stream:
             if streaming:
                 return
@@ -356,17 +426,25 @@ class Ledger:
     ) -> None:
         """Tell what was added to a text. One that changed otherwise waits for its final form."""
         known = live.text(kind)
-        if len(text) > len(known) and text.startswith(known):
+        if len(text) > len(known) and live.continues(kind, text):
             added = text[len(known) :]
+            self._grows(message_id)
             live.add(kind, added)
             out.append([kind(id=message_id, text=added)])
 
     def _live(self, message_id: str, *, by_stream: bool) -> Live:
-        live = self.live.get(message_id)
+        live = self.live.get(message_id) or self._left.get(message_id)
         if live is None:
             live = self.live[message_id] = Live(by_stream=by_stream)
             self.on_delta()
         return live
+
+    def _grows(self, message_id: str) -> None:
+        """Go on with a text that an earlier turn has left unfinished."""
+        left = self._left.pop(message_id, None)
+        if left is not None:
+            self.live[message_id] = left
+            self.on_delta()
 
     # ------------------------------------------------------------------ numbered streams
 

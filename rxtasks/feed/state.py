@@ -101,6 +101,7 @@ class State:
         self._platform = platform
         self._turn_cursor: str | None = None
         self._sends = 0
+        self._failures = 0  # that the platform did not tell
         self._ours = False  # the task was started by us, so nothing of it is history
         self._told: TaskUpdate | None = None
         self._was = turn.state
@@ -118,6 +119,8 @@ class State:
             self.info = msgspec.structs.replace(self.info, id=started.id, agent_id=agent)
         self._sends += 1
         self._turn_cursor = self.cursor
+        self.ledger.begin_turn()
+        self.info = msgspec.structs.replace(self.info, usage=None, cost=None)
         self.turn.sent(text, accepted, now, started=started is not None)
         return self._conclude([accepted.info] if accepted.info is not None else [], now)
 
@@ -248,8 +251,10 @@ class State:
         outcome.settled, outcome.reconcile = True, False
 
     def _failure(self, why: str) -> list[Any]:
+        # Others begin turns too, so the number of our sends would not do.
+        self._failures += 1
         message = AgentErrorMessage(
-            id=f"{self.info.id}#turn-{self._sends}", errors=(why,), last_error=why
+            id=f"{self.info.id}#failure-{self._failures}", errors=(why,), last_error=why
         )
         return list(self.ledger.amend(message))
 

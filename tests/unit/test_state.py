@@ -1,0 +1,133 @@
+"""What is concluded from polls, batches and sends, all in one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rxtasks.feed.state import Outcome, State
+from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    TaskInfo,
+    TaskStatus,
+    TaskUpdate,
+    Usage,
+    UserMessage,
+)
+from rxtasks.platforms.base import Accepted, Capabilities
+from rxtasks.platforms.facts import (
+    Batch,
+    Fact,
+    Metadata,
+    Partial,
+    Snapshot,
+    Spent,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def state_of_a_task(*, idle_is_completed: bool = False) -> State:
+    can = Capabilities(idle_is_completed=idle_is_completed)
+    return State(TaskInfo(id="task"), Turn(can, start_timeout=30.0, grace=10.0), "tests")
+
+
+def poll(
+    state: State, now: float, *facts: Fact, word: str | None = None, first: bool = False
+) -> Outcome:
+    """Poll everything there is, at once."""
+    mark = state.mark(margin=True, messages=True)
+    info = None if word is None else Metadata(platform_state=word, status=TaskStatus(word))
+    found = Snapshot(info=info, facts=facts, cursor=f"after {len(facts)}")
+    return state.snapshot(found, mark, now, first=first, streaming=False)
+
+
+def statuses(outcome: Outcome) -> list[TaskStatus]:
+    return [value.status for value in outcome.values if isinstance(value, TaskUpdate)]
+
+
+U1, A1 = UserMessage("go", id="u1"), AgentMessage("done", id="a1")
+
+
+def test_a_task_that_was_resumed_settles_by_its_first_poll_and_all_of_it_is_history() -> None:
+    state = state_of_a_task(idle_is_completed=True)
+    outcome = poll(state, 0.0, U1, A1, word="idle", first=True)
+    assert (outcome.settled, state.turn.state) == (True, TurnState.SETTLED)
+    assert outcome.history == [U1, A1]
+    assert statuses(outcome)[-1] is TaskStatus.COMPLETED
+
+
+def test_a_send_leaves_text_and_costs_of_the_turn_before_behind() -> None:
+    state = state_of_a_task()
+    poll(state, 0.0, U1, A1, Spent(id="a1", usage=Usage(1, 2), cost=0.5), word="idle", first=True)
+    assert (state.info.cost, state.ledger.last_text) == (0.5, "done")
+    state.sent("more", Accepted(id="task"), 1.0)
+    assert (state.info.usage, state.info.cost, state.ledger.last_text) == (None, None, "")
+
+
+def test_a_turn_that_never_starts_fails_with_a_message_and_without_the_old_text() -> None:
+    state = state_of_a_task()
+    poll(state, 0.0, U1, A1, word="idle", first=True)
+    state.sent("more", Accepted(id="task"), 1.0)
+    poll(state, 2.0, word="idle")
+    assert statuses(state.advance(2.1)) == []
+    assert state.turn.status is TaskStatus.QUEUED
+    assert state.advance(31.0).reconcile
+    outcome = poll(state, 31.1, word="idle")
+    assert outcome.settled
+    assert state.info.status is TaskStatus.ERROR
+    assert [v.last_error[:13] for v in outcome.values if isinstance(v, AgentErrorMessage)] == [
+        "never started"
+    ]
+    assert state.ledger.last_text == ""
+
+
+def test_a_second_failure_of_the_same_kind_is_told_as_well() -> None:
+    state = state_of_a_task()
+    poll(state, 0.0, U1, A1, word="idle", first=True)
+    failures: list[AgentErrorMessage] = []
+    for turn in (1, 2):  # turns that somebody else begins
+        at = turn * 100.0
+        left = Partial(id=f"m{turn}", text="Hm")
+        poll(state, at, UserMessage("go", id=f"v{turn}"), left, word="running")
+        poll(state, at + 1.0, left, word="idle")
+        state.advance(at + 11.0)
+        told = poll(state, at + 12.0, left, word="idle").values
+        failures += [value for value in told if isinstance(value, AgentErrorMessage)]
+    assert [f.last_error[:11] for f in failures] == ["interrupted"] * 2
+
+
+def test_a_turn_after_one_that_was_interrupted_is_no_failure() -> None:
+    state = state_of_a_task()
+    left = Partial(id="m1", text="Hm")
+    poll(state, 0.0, U1, left, word="running", first=True)
+    poll(state, 1.0, U1, left, word="idle")
+    state.advance(11.0)
+    assert poll(state, 12.0, U1, left, word="idle").settled
+    state.sent("again", Accepted(id="task", message_id="u2"), 20.0)
+    poll(state, 20.5, U1, left, word="idle")
+    assert state.turn.state is TurnState.WAITING  # what was left proves nothing
+    facts = (U1, left, UserMessage("again", id="u2"), A1)
+    poll(state, 21.0, *facts, word="running")
+    outcome = poll(state, 22.0, *facts, word="idle")
+    outcome = outcome if outcome.settled else poll(state, 22.1, *facts, word="idle")
+    assert outcome.settled
+    assert state.info.status is TaskStatus.IDLE
+    assert state.ledger.last_text == "done"
+
+
+def test_an_unknown_word_counts_as_running_and_is_kept() -> None:
+    state = state_of_a_task()
+    outcome = state.batch(Batch(items=[Metadata(platform_state="pondering")]), 0.0)
+    assert statuses(outcome) == [TaskStatus.RUNNING]
+    assert state.info.platform_state == "pondering"
+
+
+def test_an_update_is_told_only_when_it_says_something_else() -> None:
+    state = state_of_a_task()
+    word = Metadata(platform_state="running", status=TaskStatus.RUNNING, updated_at=NOON)
+    assert len(statuses(state.batch(Batch(items=[word, word]), 0.0))) == 1
+    assert statuses(state.batch(Batch(items=[word]), 1.0)) == []
+    named = Metadata(name="The report")
+    assert len(statuses(state.batch(Batch(items=[named]), 2.0))) == 1
