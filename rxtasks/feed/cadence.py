@@ -9,11 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rxtasks.models import TaskStatus
 
-__all__ = ["Budget", "Cadence", "Facts"]
+__all__ = ["Budget", "Cadence", "Carried", "Facts", "What"]
+
+What: TypeAlias = Literal["metadata", "messages"]
+"""Which poll."""
+Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
+"""What a stream carries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +37,12 @@ class Facts:
         tells: Metadata says when messages change, so that those of an idle task can wait for it.
     """
 
-    what: Literal["metadata", "messages"] = "metadata"
+    what: What = "metadata"
     status: TaskStatus = TaskStatus.RUNNING
     settled: bool = False
     since_sent: float = float("inf")
     since_change: float = 0.0
-    stream: Literal["everything", "deltas", "hints", "nothing"] = "nothing"
+    stream: Carried = "nothing"
     since_drop: float | None = None
     quiet: float | None = None
     tells: bool = True

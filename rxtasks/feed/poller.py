@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from rxtasks.errors import PlatformError, RateLimited, TransportError
-from rxtasks.feed.cadence import Facts
+from rxtasks.feed.cadence import Facts, What
 from rxtasks.feed.limits import TICK, Limits
 from rxtasks.platforms.base import Want
 from rxtasks.wire.backoff import Backoff
@@ -25,7 +25,7 @@ class Polled(Protocol):
         """Poll once, and merge what was found."""
         ...
 
-    def facts(self, what: str) -> Facts:
+    def facts(self, what: What) -> Facts:
         """On what the pace of one kind of poll depends."""
         ...
 
@@ -99,7 +99,7 @@ class Poller:
                 self._messages_at = messages_at
             self._arm()
 
-    def _due(self, what: str) -> float:
+    def _due(self, what: What) -> float:
         return self._limits.budget.when(
             self._limits.now(), self._limits.cadence.next_delay(self._polled.facts(what))
         )

@@ -126,7 +126,7 @@ class State:
 
     def mark(self, *, margin: bool, messages: bool) -> PollMark:
         """Note that a poll begins."""
-        reconcile = messages and self.turn.state is TurnState.SETTLING
+        reconcile = messages and self.turn.resting
         return PollMark(
             tick=self.ledger.mark(),
             sends=self._sends,

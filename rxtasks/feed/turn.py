@@ -199,6 +199,13 @@ class Turn:
     # ------------------------------------------------------------------ what it means
 
     @property
+    def resting(self) -> bool:
+        """Whether the platform says that this turn has ended."""
+        if self.state is TurnState.ACTIVE:
+            return self.word in _REST and self._may_have_ended()
+        return self.state is TurnState.SETTLING
+
+    @property
     def status(self) -> TaskStatus:
         """Where the task stands, in view of what has been proved."""
         if self.failure is not None:

@@ -1,0 +1,95 @@
+"""When things happened to a task, on which its pace depends. It is pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rxtasks.feed.cadence import Cadence, Carried, Facts, What
+from rxtasks.feed.state import State
+from rxtasks.feed.turn import TurnState
+
+__all__ = ["Pace"]
+
+_NEVER = float("-inf")
+_NEW = 10.0  # seconds in which a task that was just started may still be unknown to the platform
+_TICK = 0.001  # seconds that a timer may fire early
+
+
+@dataclass(slots=True)
+class Pace:
+    """Times in seconds of the loop, `-inf` for what has not happened."""
+
+    cadence: Cadence
+    started_at: float = _NEVER
+    sent_at: float = _NEVER
+    changed_at: float = _NEVER
+    delta_at: float = _NEVER
+    settled_at: float = _NEVER
+    margin_at: float = _NEVER
+
+    def sent(self, now: float, *, started: bool) -> None:
+        """A message was accepted."""
+        self.sent_at = self.changed_at = now
+        if started:
+            self.started_at = now
+
+    @property
+    def started_here(self) -> bool:
+        """Whether we have started the task."""
+        return self.started_at > _NEVER
+
+    def is_new(self, now: float) -> bool:
+        """Whether the platform may not know the task yet."""
+        return now - self.started_at < _NEW
+
+    def margin_due(self, now: float) -> bool:
+        """Whether it is time to read the margin before the cursor again."""
+        return now - self.margin_at >= self.cadence.margin_every
+
+    def lingers(self, now: float) -> bool:
+        """Whether a stream is still held after the end of a turn."""
+        return now < self.linger_end - _TICK
+
+    @property
+    def linger_end(self) -> float:
+        """Until when a stream is held after the end of a turn."""
+        return self.settled_at + self.cadence.linger
+
+    @property
+    def quiet_at(self) -> float:
+        """When deltas will have been quiet for long enough to look for the final text."""
+        return self.delta_at + self.cadence.quiet
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether deltas have been quiet for that long."""
+        return now >= self.quiet_at - _TICK
+
+    def facts(
+        self,
+        what: What,
+        now: float,
+        state: State,
+        *,
+        stream: Carried,
+        lost_at: float | None,
+    ) -> Facts:
+        """Put together what the pace of one kind of poll depends on.
+
+        Args:
+            what: Which poll.
+            now: The time.
+            state: What is known of the task.
+            stream: What a stream carries that stands now.
+            lost_at: When a stream was lost that is being opened anew.
+        """
+        return Facts(
+            what=what,
+            status=state.info.status,
+            settled=state.turn.state is TurnState.SETTLED,
+            since_sent=now - self.sent_at,
+            since_change=now - self.changed_at,
+            stream=stream,
+            since_drop=None if lost_at is None else now - lost_at,
+            quiet=now - self.delta_at if state.ledger.live else None,
+            tells=state.info.updated_at is not None,
+        )

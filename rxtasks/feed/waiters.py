@@ -1,0 +1,35 @@
+"""Coroutines that wait for the end of a turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rxtasks.errors import RxTasksError, fresh
+
+__all__ = ["Waiters"]
+
+
+class Waiters:
+    """Whoever waits for one thing; each is woken once."""
+
+    def __init__(self) -> None:
+        self._futures: set[asyncio.Future[None]] = set()
+
+    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until `wake` is called; raise what it was called with."""
+        future: asyncio.Future[None] = loop.create_future()
+        self._futures.add(future)
+        try:
+            await future
+        finally:
+            self._futures.discard(future)
+
+    def wake(self, error: RxTasksError | None = None) -> None:
+        """Let everybody go on; with an error, each of them raises a copy of its own."""
+        for future in self._futures:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(fresh(error))
