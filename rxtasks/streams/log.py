@@ -106,6 +106,7 @@ class TaskLog:
         self._entries: list[Entry] = []
         self._open: dict[str, int] = {}  # id of an unfinished message -> its first delta's position
         self._subscribers: tuple[Subscriber, ...] = ()
+        self._admitted: list[Subscriber] = []  # those that have not started yet
         self._queue: deque[Callable[[], None]] = deque()
         self._draining = False
         self._thread = 0
@@ -152,13 +153,11 @@ class TaskLog:
             raise RuntimeError(msg)
         self._thread = threading.get_ident()
         self.source.retain()
+        self._admitted.append(subscriber)
         loop.call_soon(self.enqueue, lambda: self._start(subscriber))
 
     def discard(self, subscriber: Subscriber) -> None:
-        """Let a subscriber go, at once on the loop's thread, soon from any other.
-
-        The caller has made sure that this happens once for each subscriber.
-        """
+        """Let a subscriber go, at once on the loop's thread, soon from any other. Idempotent."""
         if threading.get_ident() == self._thread:
             self._forget(subscriber)
             return
@@ -249,8 +248,9 @@ class TaskLog:
         return entry_of(self.trimmed, Gap(before=before), history=True, everywhere=True)
 
     def _start(self, subscriber: Subscriber) -> None:
-        if subscriber.closed:
+        if subscriber.closed or subscriber not in self._admitted:
             return
+        self._admitted.remove(subscriber)
         self._subscribers = (*self._subscribers, subscriber)
         subscriber.start()
         if self.settled and not subscriber.closed:
@@ -259,7 +259,13 @@ class TaskLog:
             subscriber.complete()
 
     def _forget(self, subscriber: Subscriber) -> None:
-        self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+        # Two threads may have found it open, and have both closed it.
+        if subscriber in self._admitted:
+            self._admitted.remove(subscriber)
+        elif subscriber in self._subscribers:
+            self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+        else:
+            return
         self.source.release()
 
     def _settle(self) -> None:
@@ -269,6 +275,8 @@ class TaskLog:
                 subscriber.settled()
 
     def _finish(self, error: Exception | None, *, ended: bool) -> None:
+        for subscriber in tuple(self._admitted):
+            self._start(subscriber)  # it is present too: nobody is left behind without an end
         self.ended = self.ended or ended
         subscribers = self._subscribers
         if error is None:
