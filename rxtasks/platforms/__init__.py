@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rxtasks.platforms.gateway import Gateway as Gateway
     from rxtasks.platforms.local import Local as Local
+    from rxtasks.platforms.relevance import Relevance as Relevance
 
-__all__ = ["Gateway", "Local"]
+__all__ = ["Gateway", "Local", "Relevance"]
 
 
 def __getattr__(name: str) -> Any:

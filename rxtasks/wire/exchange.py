@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +17,7 @@ from rxtasks.errors import (
     TransportError,
 )
 from rxtasks.wire.backoff import parse_retry_after
+from rxtasks.wire.inputs import secrets_of
 from rxtasks.wire.refusals import refusal
 
 __all__ = ["Exchange"]
@@ -46,7 +48,7 @@ class Exchange:
     method: str
     url: URL
     headers: dict[str, str]
-    data: bytes | None = None
+    data: bytes | AsyncIterable[bytes] | None = None
     secrets: tuple[str, ...] = ()
     not_found: type[PlatformError] = TaskNotFound
     once: bool = False
@@ -171,7 +173,7 @@ class Exchange:
             body[:_BODY_READ],
             retry_after=parse_retry_after(response.headers.get("Retry-After"), now=time.time()),
             not_found=self.not_found,
-            secrets=(*self.secrets, self.url.raw_query_string),
+            secrets=(*self.secrets, self.url.raw_query_string, *secrets_of(self.url.query)),
         )
 
 

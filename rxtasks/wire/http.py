@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, overload
 
 import aiohttp
 import msgspec
+from yarl import URL
 
-from rxtasks.errors import ClientClosed, DecodeError, PlatformError, TaskNotFound, TransportError
+from rxtasks.errors import ClientClosed, PlatformError, TaskNotFound, TransportError
 from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connection
 from rxtasks.wire.deadlines import Deadlines
+from rxtasks.wire.decoding import decoded
 from rxtasks.wire.exchange import Exchange
 from rxtasks.wire.inputs import Headers, check_headers, parse_url, resolve_headers, secrets_of
 from rxtasks.wire.options import HttpOptions, Purpose, Timeouts, new_session
@@ -23,8 +24,6 @@ T = TypeVar("T")
 
 Params: TypeAlias = Mapping[str, str | int | float | Sequence[str]]
 """The query: values are encoded; a sequence gives its name several times."""
-
-_RAW_KEPT = 2 * 2**10
 
 
 class Http:
@@ -148,7 +147,48 @@ class Http:
                 raise exchange.failure(error) from None
             finally:
                 response.close()
-        return None if type is None else _decoded(answer, type, exchange, response)
+        return None if type is None else decoded(answer, type, exchange, response)
+
+    async def upload(
+        self,
+        url: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> None:
+        """Put bytes where a URL says that came from the platform, as storage services want it.
+
+        The headers of every request stay out of it: their credentials are the platform's own.
+
+        Args:
+            url: An absolute URL, already encoded; its query may be a credential.
+            body: What to send; it is read as fast as the connection takes it.
+            size: How many bytes that are.
+            headers: All headers of the request, but for the length.
+            timeout: Seconds for all of it.
+
+        Raises:
+            PlatformError: The answer was not 2xx.
+            TransportError: No answer came.
+            ConfigurationError: The URL is none.
+            ClientClosed: The client is closed.
+        """
+        parse_url(url, what=f"the upload URL of {self._platform}")
+        check_headers(headers)
+        exchange = Exchange(
+            platform=self._platform,
+            method="PUT",
+            url=URL(url, encoded=True),
+            headers={**headers, "Content-Length": str(size)},
+            data=body,
+            not_found=PlatformError,
+            connect=self._options.timeouts.connect,
+        )
+        async with self._deadlines.within(timeout, exchange):
+            response = await exchange.send(self._session("once"))
+            response.close()
 
     @asynccontextmanager
     async def stream(
@@ -258,24 +298,3 @@ class Http:
                 session = new_session(purpose, trust_env=self._options.trust_env)
             self._sessions[purpose] = session
         return session
-
-
-@lru_cache(maxsize=256)
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
-
-
-def _decoded(
-    answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.ClientResponse
-) -> Any:
-    try:
-        try:
-            return _decoder(type_).decode(answer)
-        except UnicodeDecodeError:  # one bad byte in somebody's text must not stop everything
-            return _decoder(type_).decode(answer.decode("utf-8", "replace"))
-    except msgspec.ValidationError as error:
-        what = f"JSON of another shape ({error})"
-    except msgspec.DecodeError:
-        kind = response.headers.get("Content-Type", "")[:80]
-        what = f"{kind or 'something'} that is not JSON: is the base URL right?"
-    raise DecodeError(f"{exchange} answered {response.status} with {what}", raw=answer[:_RAW_KEPT])
