@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -13,6 +14,9 @@ from rxtasks.feed.cadence import Budget, Cadence
 
 __all__ = ["TICK", "Limits", "StreamUser"]
 
+_logger = logging.getLogger("rxtasks.feed")
+
+_PATIENCE = 10.0  # seconds for adapters to end what was cancelled
 TICK = 0.001
 """Seconds that a timer may fire early: a loop's clock has a resolution, and sums are rounded."""
 
@@ -61,8 +65,11 @@ class Limits:
     async def aclose(self) -> None:
         """Wait for what is being torn down, then refuse everything."""
         self.closing = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        end = self.now() + _PATIENCE
+        while self._tasks and self.now() < end:
+            await asyncio.wait(self._tasks, timeout=_PATIENCE)
+        for task in self._tasks:
+            _logger.warning("closing does not wait for %r, which was cancelled and goes on", task)
         self._loop = None
 
     @property

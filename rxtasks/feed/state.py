@@ -104,6 +104,7 @@ class State:
         self._failures = 0  # that the platform did not tell
         self._ours = False  # the task was started by us, so nothing of it is history
         self._told: TaskUpdate | None = None
+        self._heard = False  # the platform has said something of the task
         self._was = turn.state
         self._unknown_words: set[str] = set()
 
@@ -117,6 +118,7 @@ class State:
             self._ours = True
             agent = started.agent.id if started.agent else None
             self.info = msgspec.structs.replace(self.info, id=started.id, agent_id=agent)
+        self._heard = True
         self._sends += 1
         self._turn_cursor = self.cursor
         self.ledger.begin_turn()
@@ -259,6 +261,7 @@ class State:
         return list(self.ledger.amend(message))
 
     def _metadata(self, patch: Metadata, now: float) -> None:
+        self._heard = True
         known = {name: value for name in _MERGED if (value := getattr(patch, name)) is not None}
         self.info = msgspec.structs.replace(self.info, **known)
         if patch.status is not None:
@@ -287,6 +290,8 @@ class State:
                 cost=cost if cost is not None else self.info.cost,
             )
         info, told = self.info, self._told
+        if not self._heard:
+            return  # nothing has been said of it: "idle" would be an invention
         if told is not None and (
             told.status is info.status
             and told.connection == self.connection

@@ -580,3 +580,40 @@ async def test_somebody_elses_follow_up_is_found() -> None:
         await asyncio.sleep(130)
         assert [m.text for m in messages if isinstance(m, AgentMessage)][2:] == []
         assert messages[-1].id.endswith("user-2") or whole(messages)[-1][0] == "task-1-user-2"
+
+
+async def test_a_resumed_task_says_nothing_before_something_is_known() -> None:
+    history = [user("u", "hi"), status("running")]
+    platform = ScriptedPlatform([at(0.0)], history=history, latency=3.0)
+    async with Client(platform) as client:
+        task = client.task("old")
+        updates: list[TaskUpdate] = []
+        task.updates.subscribe(updates.append)
+        await asyncio.sleep(2)
+        assert updates == []
+        await asyncio.sleep(2)
+        assert [u.status for u in updates][:1] == [TaskStatus.RUNNING]
+
+
+async def test_closing_does_not_wait_for_ever_for_a_broken_adapter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn(ScriptedPlatform):
+        async def snapshot(self, *arguments: Any) -> Any:
+            for _ in range(30):
+                try:
+                    await asyncio.sleep(1)
+                except asyncio.CancelledError:
+                    continue
+            return await super().snapshot(*arguments)
+
+    async with Client(Stubborn(RECORDED, capabilities=POLLS)) as client:
+        task = await client.agent("a").run("go")
+        task.updates.subscribe(lambda _: None)
+        await asyncio.sleep(0.5)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await client.aclose()
+        assert loop.time() - began == pytest.approx(10.0, abs=0.1)
+    assert "goes on" in caplog.text
+    await asyncio.sleep(30)

@@ -1,0 +1,316 @@
+"""Watching one task: polls and a stream, merged into its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+from rxtasks.errors import (
+    AuthenticationError,
+    RxTasksError,
+)
+from rxtasks.feed.cadence import Facts, What
+from rxtasks.feed.faults import fatal
+from rxtasks.feed.holder import StreamHolder
+from rxtasks.feed.limits import Limits
+from rxtasks.feed.pace import Pace
+from rxtasks.feed.poller import Poller
+from rxtasks.feed.state import Outcome, State
+from rxtasks.feed.timers import Timers
+from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.feed.waiters import Waiters
+from rxtasks.models import (
+    Connection,
+    FatalFault,
+    TaskFault,
+    TaskInfo,
+    TaskStatus,
+    TransportFault,
+)
+from rxtasks.platforms.base import Batch, Platform, TaskRef, Want
+from rxtasks.streams.log import TaskLog
+from rxtasks.wire.backoff import Backoff
+
+__all__ = ["Watching"]
+
+_logger = logging.getLogger("rxtasks.feed")
+
+
+class Watching:
+    """Brings what polls and a stream tell of a task into its log.
+
+    Whatever is learned of the task, also by a single `poll`, passes through here. Observers keep
+    it going: `active` says whether there are any.
+
+    Attributes:
+        ref: The task; None until it has been started.
+        state: What is known of it.
+        log: What has been seen of it.
+        last_fault: The newest fault.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        limits: Limits,
+        ref: TaskRef | None,
+        *,
+        retention: int | None = None,
+        idle_limit: float = 60.0,
+    ) -> None:
+        cadence = limits.cadence
+        info = TaskInfo(
+            id=ref.id if ref else "",
+            agent_id=ref.agent.id if ref and ref.agent else None,
+            status=TaskStatus.IDLE if ref else TaskStatus.NOT_STARTED,
+        )
+        turn = Turn(platform.capabilities, start_timeout=cadence.start_timeout, grace=cadence.grace)
+        self.ref = ref
+        self.state = State(info, turn, platform.name)
+        self.log = TaskLog(self, retention=retention)
+        self.last_fault: TaskFault | None = None
+        self._platform = platform
+        self._limits = limits
+        self._users = 0
+        self._poller = Poller(limits, self, Backoff(base=0.5, cap=30.0))
+        self._stream = StreamHolder(limits, self, self._connect, idle_limit=idle_limit)
+        self._waiters = Waiters()
+        self._timers = Timers(limits)
+        self._first = True  # no poll of messages has succeeded since the feed was started
+        self._failed = False
+        self._refused = 0
+        self._pace = Pace(cadence)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the client; raises ClientClosed if that is not open."""
+        return self._limits.loop
+
+    @property
+    def active(self) -> bool:
+        """Whether somebody wants to know, and there is something to watch."""
+        wanted = self._users > 0 and self.ref is not None and not self.log.ended
+        return wanted and not self._limits.closing
+
+    def retain(self) -> None:
+        """Somebody wants to know: start with the first.
+
+        Raises:
+            ClientClosed: The client is closed, or being closed.
+        """
+        self._limits.check_open()
+        self._users += 1
+        if self._users == 1 or self._failed:
+            self._start()
+
+    def release(self) -> None:
+        """Somebody has left: stop with the last."""
+        self._users -= 1
+        if self._users == 0:
+            self._stop()
+
+    def _start(self) -> None:
+        if not self.active:
+            return
+        self._pace.changed_at = self._limits.now()
+        self._stream.over = self._failed = False
+        # A stream that carries everything tells a task that was just started from its beginning,
+        # with every state between; a poll would only see where it is by now.
+        can = self._platform.capabilities
+        whole = can.stream == "everything" and can.resume == "full"
+        streamed = whole and self._pace.started_here and self._stream.cursor is None
+        self._first = not streamed
+        self._poller.start(self._limits.cadence.reconnecting if streamed else 0.0)
+        self._watch()
+
+    def _stop(self) -> None:
+        self._poller.stop()
+        self._stream.drop()
+        self._timers.clear()
+        self.state.connection = "idle"
+
+    def _give_up(self, error: RxTasksError) -> None:
+        """Tell the fault, then end everybody's stream; subscribing again tries anew."""
+        self.last_fault = FatalFault(error)
+        self._failed = True
+        self._stop()
+        self.log.append([self.last_fault])
+        self.log.fail(error)
+        self._waiters.wake(error)
+
+    def poke(self) -> None:
+        """Something has probably changed: poll now."""
+        self._poller.poke(metadata=True, messages=True)
+
+    # ------------------------------------------------------------------ polls
+
+    async def poll(self, want: Want) -> None:
+        """Poll once, and merge what was found."""
+        if self.ref is None:
+            return
+        now = self._limits.now()
+        margin = want.messages and self._pace.margin_due(now)
+        mark = self.state.mark(margin=margin, messages=want.messages)
+        if mark.margin:
+            self._pace.margin_at = now
+            margin_seconds = self._limits.cadence.margin
+            want = Want(info=want.info, messages=want.messages, margin=margin_seconds)
+        snapshot = await self._platform.snapshot(self.ref, mark.cursor, want)
+        self._refused = 0
+        first, self._first = self._first, self._first and snapshot.facts is None
+        aligned = self._stream.align(snapshot.stream_cursor)
+        self._apply(
+            self.state.snapshot(
+                snapshot,
+                mark,
+                self._limits.now(),
+                first=first,
+                streaming=self._stream.open,
+                aligned=aligned,
+            )
+        )
+        if first and not self._first:
+            self._watch()  # the stream was waiting for this, whatever it brought
+
+    def poll_failed(self, error: Exception, attempt: int, retry_in: float) -> bool:
+        """Tell that a poll failed; False if watching cannot go on."""
+        reason = self._fatal(error)
+        if reason is not None:
+            self._give_up(reason)
+            return False
+        if not isinstance(error, RxTasksError):
+            _logger.error("the adapter of %s has failed", self._platform.name, exc_info=error)
+        self.fault(TransportFault(source="poll", attempt=attempt, retry_in=retry_in, cause=error))
+        return True
+
+    def _fatal(self, error: Exception) -> RxTasksError | None:
+        if isinstance(error, AuthenticationError):
+            self._refused += 1
+        renewable = self._platform.capabilities.credentials_renew
+        return fatal(
+            error,
+            new=self._pace.is_new(self._limits.now()),
+            may_renew=renewable and self._refused == 1,
+        )
+
+    def facts(self, what: What) -> Facts:
+        """On what the pace of one kind of poll depends at present."""
+        stream = self._platform.capabilities.stream if self._stream.open else "nothing"
+        return self._pace.facts(
+            what, self._limits.now(), self.state, stream=stream, lost_at=self._stream.lost_at
+        )
+
+    # ------------------------------------------------------------------ the stream
+
+    def _connect(self, cursor: str | None) -> AsyncGenerator[Batch, None]:
+        return self._platform.open_stream(self.ref, cursor)
+
+    def take(self, batch: Batch) -> bool:
+        """Take what the stream brought; False asks to go back to where it skipped something."""
+        self._apply(self.state.batch(batch, self._limits.now()))
+        hole, self.state.ledger.hole = self.state.ledger.hole, None
+        return hole is None
+
+    def stream_changed(self) -> None:
+        """The stream was opened or is over, or there is a place for it: the pace changes."""
+        self._watch()
+        self._poller.repace()
+
+    def stream_failed(self, fault: TransportFault) -> None:
+        """The stream was lost and will be opened anew."""
+        self.fault(fault)
+        self._poller.repace()
+        # A clean end and a cut look the same: only the task's status tells them apart, so ask.
+        self._poller.poke(metadata=True, delay=self._limits.cadence.fastest)
+
+    def has_settled(self) -> bool:
+        """Whether the latest turn has ended and been reconciled."""
+        return self.state.turn.state is TurnState.SETTLED
+
+    def _wants_stream(self) -> bool:
+        can = self._platform.capabilities
+        if self._stream.over or can.stream == "nothing":
+            return False
+        if self._first and can.resume != "none":
+            return False  # the first poll says what is history, and where the stream begins
+        if self.has_settled():
+            # Held a little longer for a follow-up, but not opened for one.
+            return self._pace.lingers(self._limits.now()) and self._stream.held
+        return self.state.turn.state is not TurnState.UNKNOWN
+
+    # ------------------------------------------------------------------ what follows
+
+    def _apply(self, outcome: Outcome) -> None:
+        """Append what is new to the log, and do what follows from it."""
+        now = self._limits.now()
+        if outcome.began:
+            self.log.reopen()
+        if outcome.history:
+            self.log.append(outcome.history, history=True)
+        if outcome.values:
+            self._pace.changed_at = now
+            newest = outcome.values[-1]
+            if isinstance(newest, list):
+                self._deltas_came(now)
+            self.log.append(outcome.values)
+        if outcome.settled:
+            self._pace.settled_at = now
+            self.log.settle()
+            self._waiters.wake()
+            self._poller.repace()
+        if outcome.poll or outcome.reconcile:
+            self.poke()
+        elif outcome.switched and self._carries_deltas_only():
+            self._poller.poke(messages=True)
+        if not (outcome.values and isinstance(outcome.values[-1], list)):
+            self._watch()
+
+    def _deltas_came(self, now: float) -> None:
+        """Note the time; when a text has gone quiet, its final form is looked for."""
+        self._pace.delta_at = now
+        if self._carries_deltas_only() and "quiet" not in self._timers:
+            self._timers.set("quiet", self._pace.quiet_at, self._gone_quiet)
+
+    def _carries_deltas_only(self) -> bool:
+        return self._platform.capabilities.stream == "deltas"
+
+    def _gone_quiet(self) -> None:
+        if not self._pace.is_quiet(self._limits.now()):
+            self._timers.set("quiet", self._pace.quiet_at, self._gone_quiet)
+        elif self.state.ledger.live:
+            self._poller.poke(messages=True)
+
+    def fault(self, fault: TransportFault) -> None:
+        """Tell a fault that will be made up for."""
+        self.last_fault = fault
+        self.log.append([fault])
+        self._watch()
+
+    def _watch(self) -> None:
+        """Bring the stream, the timers and the connection in line with the state."""
+        if not self.active:
+            return
+        self._stream.hold(wanted=self._wants_stream())
+        self._arm_deadline()
+        connection = self._connection()
+        if connection != self.state.connection:
+            self.state.connection = connection
+            self._apply(self.state.advance(self._limits.now()))
+
+    def _connection(self) -> Connection:
+        if self._stream.open:
+            return "live"
+        if self._stream.lost_at is not None or self._poller.failing:
+            return "reconnecting"
+        return "idle" if self.has_settled() else "polling"
+
+    def _arm_deadline(self) -> None:
+        deadline = self.state.turn.deadline()
+        if deadline is not None:
+            self._timers.set("deadline", deadline, self._deadline_passed)
+        if self._stream.held and self.has_settled():
+            self._timers.set("linger", self._pace.linger_end, self._watch)
+
+    def _deadline_passed(self) -> None:
+        self._apply(self.state.advance(self._limits.now()))
