@@ -12,6 +12,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from rxtasks.feed.expenses import Expenses
+from rxtasks.feed.identity import Identity
+from rxtasks.feed.texts import Texts
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -20,8 +23,6 @@ from rxtasks.models import (
     Gap,
     Message,
     ThinkingMessage,
-    ToolMessage,
-    ToolStatus,
     TransportFault,
     TypingMessage,
     Usage,
@@ -29,97 +30,12 @@ from rxtasks.models import (
 )
 from rxtasks.platforms.base import Batch, Fact, Metadata, Partial, Spent, StreamItem
 
-__all__ = ["Identity", "Item", "Ledger", "Live"]
+__all__ = ["Item", "Ledger"]
 
 Item: TypeAlias = EventValue | list[Delta] | Metadata
 """What is new: a value, a run of deltas of one kind of one message, or metadata."""
 
-_RANK: Final = {ToolStatus.PENDING: 0, ToolStatus.RUNNING: 1}
 _REMEMBERED: Final = 8  # earlier contents of a message by which a late repetition is known
-
-
-class Identity:
-    """What is kept of a message, packed in one integer of 120 bits."""
-
-    @staticmethod
-    def of(message: Message, *, revision: int, turn: int, tick: int) -> int:
-        """Pack a message's fingerprint, revision and rank, its turn, and when it changed."""
-        rank = _RANK.get(message.status, 2) if isinstance(message, ToolMessage) else 2
-        newest = (min(tick, 0xFFFFFFFF) << 40) | fingerprint(message)
-        return (newest << 48) | ((turn & 0xFFFFFF) << 24) | (min(revision, 0x3FFFFF) << 2) | rank
-
-    @staticmethod
-    def rank(identity: int) -> int:
-        """How far a tool run is; a message that is no tool run is at its end."""
-        return identity & 3
-
-    @staticmethod
-    def revision(identity: int) -> int:
-        """How many different contents were delivered."""
-        return (identity >> 2) & 0x3FFFFF
-
-    @staticmethod
-    def turn(identity: int) -> int:
-        """The turn in which it was new."""
-        return (identity >> 24) & 0xFFFFFF
-
-    @staticmethod
-    def fingerprint(identity: int) -> int:
-        """The fingerprint of the newest content."""
-        return (identity >> 48) & 0xFFFFFFFFFF
-
-    @staticmethod
-    def tick(identity: int) -> int:
-        """When the newest content was found, in ticks of the ledger."""
-        return identity >> 88
-
-
-def fingerprint(message: Message) -> int:
-    """Hash the content of a message: all but its time, revision and raw object.
-
-    The same message can come with another time from a stream than from a poll, and an object in
-    it with its keys in another order.
-    """
-    bare = msgspec.structs.replace(message, created_at=None, revision=1, raw=None)
-    encoded = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
-    return hash(encoded) & 0xFFFFFFFFFF
-
-
-class Live:
-    """The text so far of a message that is not finished.
-
-    Attributes:
-        by_stream: Its deltas come from the stream, so polls need not supply them.
-        restarted: The stream began anew: its next delta is all of the text so far.
-    """
-
-    __slots__ = ("_pieces", "by_stream", "restarted")
-
-    def __init__(self, *, by_stream: bool) -> None:
-        self.by_stream = by_stream
-        self.restarted: set[type[Delta]] = set()
-        self._pieces: dict[type[Delta], list[str]] = {}
-
-    def add(self, kind: type[Delta], text: str) -> None:
-        """Add a delta."""
-        self._pieces.setdefault(kind, []).append(text)
-
-    def pieces(self, kind: type[Delta]) -> list[str]:
-        """The deltas of one kind; append to it to add one."""
-        return self._pieces.setdefault(kind, [])
-
-    def continues(self, kind: type[Delta], text: str) -> bool:
-        """Whether a text goes on from what is known, so that what follows it can be added."""
-        return text.startswith(self.text(kind))
-
-    def text(self, kind: type[Delta]) -> str:
-        """The text so far."""
-        pieces = self._pieces.get(kind)
-        if not pieces:
-            return ""
-        if len(pieces) > 1:
-            pieces[:] = ["".join(pieces)]
-        return pieces[0]
 
 
 class Ledger:
@@ -131,8 +47,6 @@ class Ledger:
         last_error: The agent's newest error in this turn.
         answered: Something follows the newest user's message.
         hole: A numbered stream skipped something after this position: reconnect from there.
-        on_new: Called with each message that was not known before, in order.
-        on_delta: Called when deltas come of a message that was not known before.
     """
 
     def __init__(
@@ -141,23 +55,26 @@ class Ledger:
         on_new: Callable[[Message], None] = lambda _: None,
         on_delta: Callable[[], None] = lambda: None,
     ) -> None:
-        self.live: dict[str, Live] = {}
+        """Begin without knowing anything.
+
+        Args:
+            on_new: Called with each message that was not known before, in order.
+            on_delta: Called when deltas come of a message that was not known before.
+        """
+        self._texts = Texts(on_delta)
+        self.live = self._texts.live
         self.last_text = ""
         self.last_error = ""
         self.answered = False
         self.hole: int | None = None
-        self.on_new = on_new
-        self.on_delta = on_delta
+        self._on_new = on_new
         self._known: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
         self._tick = 0
-        self._left: dict[str, Live] = {}  # what earlier turns have left unfinished
         self._unfinished: set[str] = set()
         self._last_agent_id = ""
         self._turn = 0
-        self._spent: dict[str, Spent] = {}  # in this turn
-        self._spent_before: set[str] = set()  # by what never became a message
-        self._total: tuple[Usage | None, float | None] | None = None
+        self._expenses = Expenses()
         self._position: int | None = None  # of the last item of a numbered stream
         self._refilled: int | None = None  # the hole that a reconnect did not fill
 
@@ -204,8 +121,7 @@ class Ledger:
     def batch(self, batch: Batch) -> list[Item]:
         """Merge what one read from a stream brought."""
         if batch.reset:
-            for live in (*self.live.values(), *self._left.values()):
-                live.restarted = {TypingMessage, ThinkingMessage}
+            self._texts.restart()
         items = batch.items if batch.seqs is None else self._unseen(batch, batch.seqs)
         out: list[Item] = []
         run: list[Delta] = []
@@ -218,7 +134,7 @@ class Ledger:
                     run.append(item)  # type: ignore[arg-type]
                     pieces.append(item.text)  # type: ignore[union-attr]
                     continue
-                started = self._begin_run(item, out)  # type: ignore[arg-type]
+                started = self._delta(item, out)  # type: ignore[arg-type]
                 run_id, run_kind = "", None
                 if started is not None:
                     run, pieces = started
@@ -240,16 +156,13 @@ class Ledger:
 
     def begin_turn(self) -> None:
         """A message was accepted, or somebody else's was found: text and costs begin anew."""
-        self._spent_before.update(self._spent.keys() - self._known.keys())
-        self._spent.clear()
+        self._expenses.begin(self._known)
         self._turn = (self._turn + 1) & 0xFFFFFF
-        self._total = None
         self.last_text = self.last_error = self._last_agent_id = ""
 
     def settled(self) -> None:
         """The turn has ended: what is unfinished is left so, unless it should grow again."""
-        self._left.update(self.live)
-        self.live.clear()
+        self._texts.settled()
         self._unfinished.clear()
 
     def amend(self, message: Message) -> list[Item]:
@@ -275,14 +188,7 @@ class Ledger:
 
     def spent(self) -> tuple[Usage | None, float | None]:
         """What the messages of this turn have cost, as far as the platform said."""
-        if self._total is None:
-            usages = [s.usage for s in self._spent.values() if s.usage is not None]
-            costs = [s.cost for s in self._spent.values() if s.cost is not None]
-            self._total = (
-                sum(usages, Usage()) if usages else None,
-                sum(costs) if costs else None,
-            )
-        return self._total
+        return self._expenses.total()
 
     # ------------------------------------------------------------------ one fact
 
@@ -301,7 +207,7 @@ class Ledger:
     ) -> None:
         """Merge a whole message; `since` is None where it comes from a stream."""
         if isinstance(message, ThinkingMessage | TypingMessage):
-            self._begin_run(message, out)
+            self._delta(message, out)
             return
         if isinstance(message, Gap):
             out.append(message)
@@ -319,11 +225,20 @@ class Ledger:
         revision = Identity.revision(identity)
         if revision != message.revision:
             message = msgspec.structs.replace(message, revision=revision)
-        self.live.pop(message.id, None)
-        self._left.pop(message.id, None)
+        self._texts.finish(message.id)
         self._unfinished.discard(message.id)
         self._note(message, new=known is None, begins=begins)
         out.append(message)  # type: ignore[arg-type]
+
+    def _delta(self, delta: Delta, out: list[Item]) -> tuple[list[Delta], list[str]] | None:
+        # Of a message that is final nobody needs a delta.
+        return None if delta.id in self._known else self._texts.begin_run(delta, out)
+
+    def _partial(
+        self, partial: Partial, out: list[Item], *, by_stream: bool, streaming: bool
+    ) -> None:
+        if partial.id not in self._known:
+            self._texts.partial(partial, out, by_stream=by_stream, streaming=streaming)
 
     def _newest_answer(self, facts: Sequence[Fact]) -> int:
         """Find the last of the facts that is known as a part of this turn; -1 if none is."""
@@ -367,84 +282,14 @@ class Ledger:
         elif isinstance(message, AgentErrorMessage) and new:
             self.last_error = message.last_error
         if new:
-            self.on_new(message)
+            self._on_new(message)
 
     def _spend(self, spent: Spent) -> None:
         earlier = spent.id in self._known and not self._is_of_turn(spent.id)
-        if not earlier and spent.id not in self._spent_before:
-            self._spent[spent.id] = spent
-            self._total = None
+        if not earlier:
+            self._expenses.add(spent)
 
     # ------------------------------------------------------------------ text that grows
-
-    def _begin_run(self, delta: Delta, out: list[Item]) -> tuple[list[Delta], list[str]] | None:
-        """Begin a run of deltas of one kind of one message, unless nobody may see them."""
-        if delta.id in self._known:
-            return None  # late: the message is final
-        live = self._live(delta.id, by_stream=True)
-        kind = type(delta)
-        if kind in live.restarted:
-            live.restarted = live.restarted - {kind}
-            # It is all of the text so far: where polls supplied that, the stream can go on.
-            live.by_stream = live.continues(kind, delta.text)
-            self._grow(delta.id, live, kind, delta.text, out)
-            return None
-        if not live.by_stream:
-            return None  # polls supply this text; nobody can tell where the delta belongs
-        self._grows(delta.id)
-        run: list[Delta] = [delta]
-        out.append(run)
-        pieces = live.pieces(kind)
-        pieces.append(delta.text)
-        return run, pieces
-
-    def _partial(
-        self, partial: Partial, out: list[Item], *, by_stream: bool, streaming: bool
-    ) -> None:
-        if partial.id in self._known:
-            return
-        live = self._live(partial.id, by_stream=by_stream)
-        if by_stream:
-            # The deltas that follow go on with exactly this text.
-            live.restarted = set()
-            live.by_stream = all(
-                not text or live.continues(kind, text)
-                for kind, text in (
-                    (ThinkingMessage, partial.thinking),
-                    (TypingMessage, partial.text),
-                )
-            )
-        elif live.by_stream:
-            if streaming:
-                return
-            live.by_stream = False  # the stream is gone; from here on polls supply the text
-        self._grow(partial.id, live, ThinkingMessage, partial.thinking, out)
-        self._grow(partial.id, live, TypingMessage, partial.text, out)
-
-    def _grow(
-        self, message_id: str, live: Live, kind: type[Delta], text: str, out: list[Item]
-    ) -> None:
-        """Tell what was added to a text. One that changed otherwise waits for its final form."""
-        known = live.text(kind)
-        if len(text) > len(known) and live.continues(kind, text):
-            added = text[len(known) :]
-            self._grows(message_id)
-            live.add(kind, added)
-            out.append([kind(id=message_id, text=added)])
-
-    def _live(self, message_id: str, *, by_stream: bool) -> Live:
-        live = self.live.get(message_id) or self._left.get(message_id)
-        if live is None:
-            live = self.live[message_id] = Live(by_stream=by_stream)
-            self.on_delta()
-        return live
-
-    def _grows(self, message_id: str) -> None:
-        """Go on with a text that an earlier turn has left unfinished."""
-        left = self._left.pop(message_id, None)
-        if left is not None:
-            self.live[message_id] = left
-            self.on_delta()
 
     # ------------------------------------------------------------------ numbered streams
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
+from rxtasks.feed.outcome import Outcome, PollMark
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     Connection,
     Delta,
-    EventValue,
     TaskInfo,
     TaskStatus,
     TaskUpdate,
@@ -28,7 +27,7 @@ from rxtasks.models import (
 )
 from rxtasks.platforms.base import Accepted, Batch, Hint, Metadata, Snapshot, TaskRef
 
-__all__ = ["Outcome", "PollMark", "State"]
+__all__ = ["State"]
 
 _logger = logging.getLogger("rxtasks.feed")
 
@@ -44,40 +43,6 @@ _MERGED = (
     "cost",
     "degraded",
 )
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What follows from what arrived.
-
-    Attributes:
-        history: To append, as what had been there before the task was watched.
-        values: To append.
-        began: A new turn has begun.
-        reconcile: The turn is about to settle: its messages are to be read once more.
-        settled: The turn has ended, and everything of it is in `values` or was before.
-        poll: Something changed that only a poll can tell.
-        switched: Deltas went on to another message or kind, so the one before is final.
-    """
-
-    history: list[EventValue | list[Delta]] = field(default_factory=list[Any])
-    values: list[EventValue | list[Delta]] = field(default_factory=list[Any])
-    began: bool = False
-    reconcile: bool = False
-    settled: bool = False
-    poll: bool = False
-    switched: bool = False
-
-
-@dataclass(slots=True, frozen=True)
-class PollMark:
-    """What was known when a poll began."""
-
-    tick: int
-    sends: int
-    cursor: str | None
-    reconcile: bool
-    margin: bool
 
 
 class State:

@@ -16,7 +16,8 @@ from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
-from rxtasks.feed.state import Outcome, State
+from rxtasks.feed.outcome import Outcome
+from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.feed.waiters import Waiters

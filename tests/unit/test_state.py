@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from rxtasks.feed.state import Outcome, State
+from rxtasks.feed.outcome import Outcome
+from rxtasks.feed.state import State
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,

@@ -1,0 +1,60 @@
+"""What is kept of a message that was delivered: one integer. It is pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from rxtasks.models import Message, ToolMessage, ToolStatus
+
+__all__ = ["Identity", "fingerprint"]
+
+_RANK: Final = {ToolStatus.PENDING: 0, ToolStatus.RUNNING: 1}
+
+
+class Identity:
+    """What is kept of a message, packed in one integer of 120 bits."""
+
+    @staticmethod
+    def of(message: Message, *, revision: int, turn: int, tick: int) -> int:
+        """Pack a message's fingerprint, revision and rank, its turn, and when it changed."""
+        rank = _RANK.get(message.status, 2) if isinstance(message, ToolMessage) else 2
+        newest = (min(tick, 0xFFFFFFFF) << 40) | fingerprint(message)
+        return (newest << 48) | ((turn & 0xFFFFFF) << 24) | (min(revision, 0x3FFFFF) << 2) | rank
+
+    @staticmethod
+    def rank(identity: int) -> int:
+        """How far a tool run is; a message that is no tool run is at its end."""
+        return identity & 3
+
+    @staticmethod
+    def revision(identity: int) -> int:
+        """How many different contents were delivered."""
+        return (identity >> 2) & 0x3FFFFF
+
+    @staticmethod
+    def turn(identity: int) -> int:
+        """The turn in which it was new."""
+        return (identity >> 24) & 0xFFFFFF
+
+    @staticmethod
+    def fingerprint(identity: int) -> int:
+        """The fingerprint of the newest content."""
+        return (identity >> 48) & 0xFFFFFFFFFF
+
+    @staticmethod
+    def tick(identity: int) -> int:
+        """When the newest content was found, in ticks of the ledger."""
+        return identity >> 88
+
+
+def fingerprint(message: Message) -> int:
+    """Hash the content of a message: all but its time, revision and raw object.
+
+    The same message can come with another time from a stream than from a poll, and an object in
+    it with its keys in another order.
+    """
+    bare = msgspec.structs.replace(message, created_at=None, revision=1, raw=None)
+    encoded = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
+    return hash(encoded) & 0xFFFFFFFFFF

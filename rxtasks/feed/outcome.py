@@ -1,0 +1,44 @@
+"""What follows from what arrived. It is pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rxtasks.models import Delta, EventValue
+
+__all__ = ["Outcome", "PollMark"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What follows from what arrived.
+
+    Attributes:
+        history: To append, as what had been there before the task was watched.
+        values: To append.
+        began: A new turn has begun.
+        reconcile: The turn is about to settle: its messages are to be read once more.
+        settled: The turn has ended, and everything of it is in `values` or was before.
+        poll: Something changed that only a poll can tell.
+        switched: Deltas went on to another message or kind, so the one before is final.
+    """
+
+    history: list[EventValue | list[Delta]] = field(default_factory=list[Any])
+    values: list[EventValue | list[Delta]] = field(default_factory=list[Any])
+    began: bool = False
+    reconcile: bool = False
+    settled: bool = False
+    poll: bool = False
+    switched: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class PollMark:
+    """What was known when a poll began."""
+
+    tick: int
+    sends: int
+    cursor: str | None
+    reconcile: bool
+    margin: bool
