@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
 from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
 from rxtasks.feed.feed import Feed
-from rxtasks.feed.limits import Limits
 from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import (
@@ -21,29 +20,11 @@ from rxtasks.models import (
     TaskResult,
     TaskStatus,
 )
-from rxtasks.platforms.base import Accepted, AgentRef, Metadata, Platform, TaskRef, Want
+from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
+from rxtasks.task.owner import Owner
 from rxtasks.task.watched import Watched
 
-__all__ = ["Owner", "Task"]
-
-
-class Owner(Protocol):
-    """The client, as far as its tasks need it."""
-
-    platform: Platform
-    limits: Limits
-
-    def task_for(self, ref: TaskRef) -> Task:
-        """Open a task."""
-        ...
-
-    def feed_of(self, task_id: str) -> Feed | None:
-        """Look up the feed of a task that somebody holds or observes."""
-        ...
-
-    def register(self, task: Task, feed: Feed) -> None:
-        """Remember a task that has got its id."""
-        ...
+__all__ = ["Task"]
 
 
 class Task(Watched):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,13 +28,13 @@ from rxtasks.platforms.base import (
     Hint,
     Listed,
     Metadata,
-    Partial,
     Snapshot,
     StreamItem,
     TaskRef,
     Want,
 )
 from rxtasks.testing.steps import Scripted, Step, status, user
+from rxtasks.testing.timeline import Happening, ScriptedTask, clock, grown, until
 from rxtasks.wire.http import HttpOptions
 
 __all__ = ["Poll", "ScriptedPlatform"]
@@ -49,23 +49,6 @@ class Poll:
     time: float
     want: Want
     cursor: str | None
-
-
-@dataclass(slots=True)
-class _Happening:
-    """One item on the timeline of a task."""
-
-    time: float
-    item: Scripted
-
-
-@dataclass(slots=True)
-class _ScriptedTask:
-    id: str
-    timeline: list[_Happening] = field(default_factory=list[_Happening])
-    turns: int = 0
-    deleted: bool = False
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ScriptedPlatform:
@@ -116,7 +99,7 @@ class ScriptedPlatform:
         self._word = word
         self._counted = counted
         self._zero: float | None = None
-        self._tasks: dict[str, _ScriptedTask] = {}
+        self._tasks: dict[str, ScriptedTask] = {}
 
     async def open(self, options: HttpOptions) -> None:
         """Get ready."""
@@ -140,7 +123,7 @@ class ScriptedPlatform:
         """Start a task: its first script begins."""
         del agent, attachments, idempotency_key, webhook, options
         await asyncio.sleep(self._latency)
-        task = _ScriptedTask(f"task-{len(self._tasks) + 1}")
+        task = ScriptedTask(f"task-{len(self._tasks) + 1}")
         self._tasks[task.id] = task
         return self._play(task, text)
 
@@ -157,24 +140,24 @@ class ScriptedPlatform:
         await asyncio.sleep(self._latency)
         return self._play(self._task(ref), text)
 
-    def _play(self, task: _ScriptedTask, text: str) -> Accepted:
+    def _play(self, task: ScriptedTask, text: str) -> Accepted:
         self.sent.append(text)
-        now = _now()
+        now = clock()
         script = self._scripts[min(task.turns, len(self._scripts) - 1)]
         task.turns += 1
         message = user(f"{task.id}-user-{task.turns}", text)
-        task.timeline.append(_Happening(now, message))
-        task.timeline += [_Happening(now + step.after, i) for step in script for i in step.items]
+        task.timeline.append(Happening(now, message))
+        task.timeline += [Happening(now + step.after, i) for step in script for i in step.items]
         task.timeline.sort(key=lambda happening: happening.time)
         task.changed.set()
         self._date(task.timeline)
         turn = task.turns if self._counted else None
         return Accepted(id=task.id, message_id=message.id, turn=turn)
 
-    def _date(self, timeline: list[_Happening]) -> None:
+    def _date(self, timeline: list[Happening]) -> None:
         """Say of each message when it was created: when it first appeared."""
         if self._zero is None:
-            self._zero = _now()
+            self._zero = clock()
         born: dict[str, datetime] = {}
         for happening in timeline:
             item = happening.item
@@ -185,13 +168,13 @@ class ScriptedPlatform:
 
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         """Tell what has happened by now."""
-        self.polls.append(Poll(_now(), want, cursor))
+        self.polls.append(Poll(clock(), want, cursor))
         failure = self.on_poll(len(self.polls))
         await asyncio.sleep(self._latency)
         if failure is not None:
             raise failure
         task = self._task(ref)
-        past = [h for h in task.timeline if h.time <= _now() + TICK]
+        past = [h for h in task.timeline if h.time <= clock() + TICK]
         return Snapshot(
             info=self._info(past) if want.info else None,
             # The newest thing before the cursor comes again, as on a platform whose "after"
@@ -201,21 +184,21 @@ class ScriptedPlatform:
             stream_cursor=str(len(past)) if want.messages and want.info else None,
         )
 
-    def _info(self, past: Sequence[_Happening]) -> Metadata:
+    def _info(self, past: Sequence[Happening]) -> Metadata:
         info = status(self._word)
         for happening in past:
             if isinstance(happening.item, Metadata):
                 info = happening.item
         return info
 
-    def _facts(self, past: Sequence[_Happening], after: int) -> list[Fact]:
+    def _facts(self, past: Sequence[Happening], after: int) -> list[Fact]:
         """List the newest state of what changed behind a position, in order of first appearance."""
         facts: dict[str, Fact] = {}
         changed: set[str] = set()
         for index, happening in enumerate(past):
             item = happening.item
             if isinstance(item, TypingMessage | ThinkingMessage):
-                facts[item.id] = _grown(facts.get(item.id), item)
+                facts[item.id] = grown(facts.get(item.id), item)
             elif isinstance(item, Message):
                 facts[item.id] = item
             else:
@@ -231,7 +214,7 @@ class ScriptedPlatform:
         await asyncio.sleep(self._latency)
         assert ref is not None  # noqa: S101 - its streams are of one task
         task = self._task(ref)
-        self.streams.append(_now())
+        self.streams.append(clock())
         self.open_streams += 1
         try:
             async for batch in self._stream(task, len(self.streams), cursor):
@@ -240,16 +223,16 @@ class ScriptedPlatform:
             self.open_streams -= 1
 
     async def _stream(
-        self, task: _ScriptedTask, connection: int, cursor: str | None
+        self, task: ScriptedTask, connection: int, cursor: str | None
     ) -> AsyncGenerator[Batch, None]:
         resumes = self.capabilities.resume == "full"
-        now = _now()
+        now = clock()
         past = sum(happening.time < now for happening in task.timeline)
         index = int(cursor or 0) if resumes else past
         yield Batch()
         while not task.deleted:
-            await _until(task, index)
-            while index < len(task.timeline) and task.timeline[index].time <= _now() + TICK:
+            await until(task, index)
+            while index < len(task.timeline) and task.timeline[index].time <= clock() + TICK:
                 match self.on_item(connection, index):
                     case "cut":
                         raise ConnectionResetError
@@ -293,10 +276,10 @@ class ScriptedPlatform:
 
     async def _stop(self, ref: TaskRef, word: str) -> None:
         await asyncio.sleep(self._latency)
-        task, now = self._task(ref), _now()
+        task, now = self._task(ref), clock()
         task.timeline[:] = [h for h in task.timeline if h.time <= now]
         if self._info(task.timeline).status not in (TaskStatus.COMPLETED, TaskStatus.ERROR):
-            task.timeline.append(_Happening(now, status(word)))
+            task.timeline.append(Happening(now, status(word)))
         task.changed.set()
 
     async def list_tasks(
@@ -312,38 +295,12 @@ class ScriptedPlatform:
         del agent, status, search, sort, limit
         yield [Listed(id=t.id, info=self._info(t.timeline)) for t in self._tasks.values()]
 
-    def _task(self, ref: TaskRef) -> _ScriptedTask:
+    def _task(self, ref: TaskRef) -> ScriptedTask:
         task = self._tasks.get(ref.id)
         if task is None and self._history:
-            past = [_Happening(_now() - 1.0, item) for item in self._history]
+            past = [Happening(clock() - 1.0, item) for item in self._history]
             self._date(past)
-            task = self._tasks[ref.id] = _ScriptedTask(ref.id, past)
+            task = self._tasks[ref.id] = ScriptedTask(ref.id, past)
         if task is None or task.deleted:
             raise TaskNotFound(f"there is no task {ref.id}", status=404)
         return task
-
-
-def _grown(before: Fact | None, delta: TypingMessage | ThinkingMessage) -> Fact:
-    if before is not None and not isinstance(before, Partial):
-        return before
-    known = before or Partial(id=delta.id)
-    if isinstance(delta, TypingMessage):
-        return msgspec.structs.replace(known, text=known.text + delta.text)
-    return msgspec.structs.replace(known, thinking=known.thinking + delta.text)
-
-
-async def _until(task: _ScriptedTask, index: int) -> None:
-    """Wait until the item at an index has happened, or the timeline has changed."""
-    task.changed.clear()
-    left = task.timeline[index].time - _now() if index < len(task.timeline) else None
-    if left is not None and left <= TICK:  # a timer may fire a little early
-        return
-    try:
-        async with asyncio.timeout(left):
-            await task.changed.wait()
-    except TimeoutError:
-        pass
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
