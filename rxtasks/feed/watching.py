@@ -14,9 +14,9 @@ from rxtasks.feed.cadence import Facts, What
 from rxtasks.feed.faults import fatal
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
+from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
-from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
