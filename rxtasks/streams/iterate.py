@@ -159,6 +159,8 @@ class Iteration(Generic[T]):
         overflow: Literal["error", "drop_oldest", "drop_newest"],
     ) -> None:
         self._started = False
+        self._steps = 0
+        self._first: Any = None  # the present, which comes before what is read from the log
         check_bound(maxsize, overflow)
         self._reader = _Reader(log, mask, view, history=history, maxsize=maxsize, overflow=overflow)
         self._after = after
@@ -197,12 +199,15 @@ class Iteration(Generic[T]):
     async def __anext__(self) -> T:
         self._start()
         reader = self._reader
+        # Steps that find something must still let the loop turn: else a reader that has much to
+        # catch up with would starve everybody else. Once a value is taken, it may not wait any
+        # more: a step that is cancelled would lose it.
+        self._steps += 1
+        if self._steps % 64 == 0:
+            await asyncio.sleep(0)
         while True:
-            # A step that finds something must still let the loop turn: else a reader that has
-            # much to catch up with would starve everybody else.
             found = self._take()
             if found is not None:
-                await asyncio.sleep(0) if found[0] % 64 == 0 else None
                 return found[1]
             if reader.error is not None:
                 error, reader.error = reader.error, None
@@ -223,12 +228,15 @@ class Iteration(Generic[T]):
         if not reader.history:
             reader.position = log.tail
         elif reader.mask == UPDATES:
-            reader.position = log.latest[0] - 1 if log.latest else log.tail
+            reader.position, self._first = log.tail, log.latest
         else:
             reader.position = self._after
 
     def _take(self) -> tuple[int, T] | None:
         reader = self._reader
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first  # type: ignore[no-any-return]
         if reader.maxsize is None:
             return self._next_in_log(None)
         found = self._next_in_log(reader.backlog_end)

@@ -26,7 +26,7 @@ from rxtasks.models import (
     ThinkingMessage,
     TypingMessage,
 )
-from rxtasks.streams.entry import Entry, entry_of, merge_deltas
+from rxtasks.streams.entry import UPDATES, Entry, entry_of, merge_deltas
 
 __all__ = ["Source", "Subscriber", "TaskLog"]
 
@@ -184,7 +184,7 @@ class TaskLog:
 
     def next_after(self, position: int, mask: int) -> tuple[Entry, int] | None:
         """Find the next value of a channel: its entry, and the index of the value in it."""
-        if position < self.trimmed:
+        if position < self.trimmed and mask != UPDATES:  # what counts there is the latest
             return self._trimmed_gap(), 0
         index = bisect_right(self._entries, position, key=_last)
         while index < len(self._entries):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from reactivex import abc
+
 from rxtasks.models import (
     AgentMessage,
     Gap,
@@ -56,7 +58,7 @@ class Written(TaskLog):
         self.append([AgentMessage(text, id=text) for text in texts], history=history)
 
 
-class Observed:
+class Observed(abc.ObserverBase[Any]):
     """An observer that writes down, briefly, what it is called with."""
 
     def __init__(self) -> None:
