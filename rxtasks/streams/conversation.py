@@ -51,8 +51,9 @@ class Conversation:
             latest = _EARLIEST
             keyed: list[tuple[datetime, Message]] = []
             for message in self._messages.values():
-                latest = message.created_at or latest
-                keyed.append((latest, message))
+                when = message.created_at or latest
+                latest = max(latest, when)
+                keyed.append((when, message))
             keyed.sort(key=lambda pair: pair[0])
             self._ordered = tuple(message for _, message in keyed)
         return self._ordered
@@ -101,6 +102,10 @@ class _SnapshotSubscription(Subscription):
         if self.scheduled is None and (self.history or not entry.history):
             self.scheduled = self.log.source.loop.call_soon(self.log.enqueue, self._flush)
 
+    def settled(self) -> None:
+        # What belongs to the turn is shown before it counts as ended.
+        self._flush()
+
     def complete(self) -> None:
         # What happened in this turn of the loop is shown before the end.
         self._flush()
@@ -114,7 +119,8 @@ class _SnapshotSubscription(Subscription):
         if self.scheduled is not None:
             self.scheduled.cancel()
             self.scheduled = None
-            self._push((self.conversation.snapshot(),))
+            if not self.closed:
+                self._push((self.conversation.snapshot(),))
 
 
 class _SnapshotIteration(Iteration[TaskSnapshot]):
