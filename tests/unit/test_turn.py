@@ -168,8 +168,14 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "an answer is evidence, and a word that is said after it counts": (
         PLAIN,
-        [sent(started=True), says("idle"), agent(), now(ACTIVE, "running"), says("idle")]
-        + [now(SETTLING)],
+        [
+            sent(started=True),
+            says("idle"),
+            agent(),
+            now(ACTIVE, "running"),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "an answer without any word yet does not settle": (
         PLAIN,
@@ -177,8 +183,16 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "waiting for a person is no end": (
         PLAIN,
-        [sent(started=True), says("action"), now(ACTIVE, "action"), passes(9999), now(ACTIVE)]
-        + [says("paused"), now(ACTIVE, "paused"), waits_until(None)],
+        [
+            sent(started=True),
+            says("action"),
+            now(ACTIVE, "action"),
+            passes(9999),
+            now(ACTIVE),
+            says("paused"),
+            now(ACTIVE, "paused"),
+            waits_until(None),
+        ],
     ),
     "queued is a busy word": (PLAIN, [*FIRST, sent(), says("queued"), now(ACTIVE, "queued")]),
     # -------------------------------------------------------------- after send
@@ -188,8 +202,15 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "a stale word of another kind does not settle either": (
         PLAIN,
-        [*FIRST, sent(), says("error"), now(WAITING, "queued"), says("running"), says("error")]
-        + [now(SETTLING, "error")],
+        [
+            *FIRST,
+            sent(),
+            says("error"),
+            now(WAITING, "queued"),
+            says("running"),
+            says("error"),
+            now(SETTLING, "error"),
+        ],
     ),
     "an answer after our message is evidence": (
         PLAIN,
@@ -201,8 +222,15 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "our message is known by its id where the platform says it": (
         PLAIN,
-        [sent("more", message_id="u7"), user("more", "u6"), agent(), now(WAITING)]
-        + [user("MORE!", "u7"), agent(), now(ACTIVE)],
+        [
+            sent("more", message_id="u7"),
+            user("more", "u6"),
+            agent(),
+            now(WAITING),
+            user("MORE!", "u7"),
+            agent(),
+            now(ACTIVE),
+        ],
     ),
     "our message is known by its text, whatever stands around it": (
         PLAIN,
@@ -210,8 +238,18 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "the word that was said before the evidence does not settle": (
         PLAIN,
-        [*FIRST, sent(), says("idle"), delta, now(ACTIVE, "running"), passes(60)]
-        + [now(ACTIVE, "running"), waits_until(None), says("idle"), now(SETTLING)],
+        [
+            *FIRST,
+            sent(),
+            says("idle"),
+            delta,
+            now(ACTIVE, "running"),
+            passes(60),
+            now(ACTIVE, "running"),
+            waits_until(None),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "a delta is evidence": (PLAIN, [*FIRST, sent(), delta, now(ACTIVE)]),
     "a second send before any evidence waits for its own": (
@@ -221,25 +259,63 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     # -------------------------------------------------------------- while it runs
     "a follow-up to a running turn is not proved by the word that was said anyway": (
         PLAIN,
-        [sent(started=True), says("running"), sent("two"), says("running")]
-        + [now(WAITING, "running"), says("idle"), now(WAITING, "queued"), says("running")]
-        + [now(ACTIVE, "running"), says("idle"), now(SETTLING)],
+        [
+            sent(started=True),
+            says("running"),
+            sent("two"),
+            says("running"),
+            now(WAITING, "running"),
+            says("idle"),
+            now(WAITING, "queued"),
+            says("running"),
+            now(ACTIVE, "running"),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "a follow-up to a running turn is not proved by what that one says": (
         PLAIN,
-        [sent(started=True), says("running"), sent("two", at=5), agent(at=4), now(WAITING)]
-        + [says("idle"), now(WAITING, "queued"), agent(at=6), now(ACTIVE), says("idle")]
-        + [now(SETTLING)],
+        [
+            sent(started=True),
+            says("running"),
+            sent("two", at=5),
+            agent(at=4),
+            now(WAITING),
+            says("idle"),
+            now(WAITING, "queued"),
+            agent(at=6),
+            now(ACTIVE),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "a follow-up to a running turn is proved by what comes after it in the order": (
         PLAIN,
-        [sent(started=True), says("running"), sent("two"), agent(), now(WAITING), user("two")]
-        + [agent(), now(ACTIVE)],
+        [
+            sent(started=True),
+            says("running"),
+            sent("two"),
+            agent(),
+            now(WAITING),
+            user("two"),
+            agent(),
+            now(ACTIVE),
+        ],
     ),
     "a follow-up that the running turn took in ends without a failure": (
         PLAIN,
-        [sent(started=True), says("running"), sent("two"), says("running"), passes(60)]
-        + [says("idle"), now(WAITING), waits_until(90.0), passes(30), now(SETTLING, "idle")],
+        [
+            sent(started=True),
+            says("running"),
+            sent("two"),
+            says("running"),
+            passes(60),
+            says("idle"),
+            now(WAITING),
+            waits_until(90.0),
+            passes(30),
+            now(SETTLING, "idle"),
+        ],
     ),
     # -------------------------------------------------------------- resumed by id
     "a resumed task is idle until its history is known": (
@@ -252,8 +328,15 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "a resumed task without an answer has to prove itself": (
         HANDLE,
-        [says("idle"), history(answered=False), now(WAITING, "idle"), waits_until(30.0)]
-        + [says("running"), says("idle"), now(SETTLING, "completed")],
+        [
+            says("idle"),
+            history(answered=False),
+            now(WAITING, "idle"),
+            waits_until(30.0),
+            says("running"),
+            says("idle"),
+            now(SETTLING, "completed"),
+        ],
     ),
     "a resumed task that says more than idle has settled": (
         PLAIN,
@@ -265,8 +348,18 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "after a send to a resumed task with unknown history an old answer proves nothing": (
         PLAIN,
-        [sent("more"), says("idle"), user("before"), agent(), history(answered=True)]
-        + [now(WAITING, "queued"), user("more"), agent(), says("idle"), now(SETTLING)],
+        [
+            sent("more"),
+            says("idle"),
+            user("before"),
+            agent(),
+            history(answered=True),
+            now(WAITING, "queued"),
+            user("more"),
+            agent(),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "after a send to a resumed task a newer answer is evidence without its question": (
         PLAIN,
@@ -275,9 +368,19 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     # -------------------------------------------------------------- counted turns
     "where turns are counted, the count alone decides": (
         PLAIN,
-        [sent(turn=3), says("idle", turn=2), agent(), delta, now(WAITING, "queued")]
-        + [says("running", turn=2), now(WAITING, "running"), says("idle", turn=2)]
-        + [now(WAITING, "queued"), says("idle", turn=3), now(SETTLING, "idle")],
+        [
+            sent(turn=3),
+            says("idle", turn=2),
+            agent(),
+            delta,
+            now(WAITING, "queued"),
+            says("running", turn=2),
+            now(WAITING, "running"),
+            says("idle", turn=2),
+            now(WAITING, "queued"),
+            says("idle", turn=3),
+            now(SETTLING, "idle"),
+        ],
     ),
     "a counted turn that has ended by the first look settles": (
         PLAIN,
@@ -298,13 +401,26 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     # -------------------------------------------------------------- updates
     "a later update is evidence where only the agent makes updates": (
         UPDATES,
-        [sent(at=5, started=True), says("idle", updated=5), now(WAITING)]
-        + [says("idle", updated=6), now(SETTLING)],
+        [
+            sent(at=5, started=True),
+            says("idle", updated=5),
+            now(WAITING),
+            says("idle", updated=6),
+            now(SETTLING),
+        ],
     ),
     "an update later than the last one before the send will do": (
         UPDATES,
-        [says("idle", updated=5), history(answered=True), reconciled, sent()]
-        + [says("idle", updated=5), now(WAITING), says("idle", updated=7), now(SETTLING)],
+        [
+            says("idle", updated=5),
+            history(answered=True),
+            reconciled,
+            sent(),
+            says("idle", updated=5),
+            now(WAITING),
+            says("idle", updated=7),
+            now(SETTLING),
+        ],
     ),
     "an update proves nothing without anything to compare it with": (
         UPDATES,
@@ -317,9 +433,17 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     # -------------------------------------------------------------- nothing happens
     "a turn without evidence has never started": (
         PLAIN,
-        [sent(started=True), says("idle"), waits_until(30.0), passes(29.9), now(WAITING)]
-        + [passes(0.1), now(SETTLING, "error", NEVER_STARTED), reconciled]
-        + [now(SETTLED, "error", NEVER_STARTED)],
+        [
+            sent(started=True),
+            says("idle"),
+            waits_until(30.0),
+            passes(29.9),
+            now(WAITING),
+            passes(0.1),
+            now(SETTLING, "error", NEVER_STARTED),
+            reconciled,
+            now(SETTLED, "error", NEVER_STARTED),
+        ],
     ),
     "a turn of which nothing is heard at all has never started either": (
         PLAIN,
@@ -327,40 +451,93 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     ),
     "a turn that starts after all is none that never started": (
         PLAIN,
-        [sent(started=True), passes(30), says("running"), now(ACTIVE, "running"), says("idle")]
-        + [now(SETTLING, "idle")],
+        [
+            sent(started=True),
+            passes(30),
+            says("running"),
+            now(ACTIVE, "running"),
+            says("idle"),
+            now(SETTLING, "idle"),
+        ],
     ),
     "a send forgives the failure before it": (
         PLAIN,
-        [sent(started=True), passes(30), reconciled, sent(), now(WAITING, "queued")]
-        + [waits_until(60.0)],
+        [
+            sent(started=True),
+            passes(30),
+            reconciled,
+            sent(),
+            now(WAITING, "queued"),
+            waits_until(60.0),
+        ],
     ),
     # -------------------------------------------------------------- unfinished
     "a message that is being written delays the end": (
         PLAIN,
-        [sent(started=True), says("running"), unfinished, says("idle"), now(ACTIVE, "idle")]
-        + [waits_until(10.0), passes(5), finished, now(SETTLING)],
+        [
+            sent(started=True),
+            says("running"),
+            unfinished,
+            says("idle"),
+            now(ACTIVE, "idle"),
+            waits_until(10.0),
+            passes(5),
+            finished,
+            now(SETTLING),
+        ],
     ),
     "a message that is left unfinished is an interruption": (
         HANDLE,
-        [sent(started=True), says("running"), unfinished, passes(20), says("idle"), passes(9)]
-        + [now(ACTIVE), passes(1), now(SETTLING, "error", INTERRUPTED)],
+        [
+            sent(started=True),
+            says("running"),
+            unfinished,
+            passes(20),
+            says("idle"),
+            passes(9),
+            now(ACTIVE),
+            passes(1),
+            now(SETTLING, "error", INTERRUPTED),
+        ],
     ),
     "a message that is left unfinished by a turn that was cancelled is none": (
         PLAIN,
-        [sent(started=True), says("running"), unfinished, says("cancelled"), passes(10)]
-        + [now(SETTLING, "cancelled")],
+        [
+            sent(started=True),
+            says("running"),
+            unfinished,
+            says("cancelled"),
+            passes(10),
+            now(SETTLING, "cancelled"),
+        ],
     ),
     "a busy word forgives an interruption": (
         PLAIN,
-        [sent(started=True), says("running"), unfinished, says("idle"), passes(10)]
-        + [now(SETTLING, "error", INTERRUPTED), says("running"), now(ACTIVE, "running")],
+        [
+            sent(started=True),
+            says("running"),
+            unfinished,
+            says("idle"),
+            passes(10),
+            now(SETTLING, "error", INTERRUPTED),
+            says("running"),
+            now(ACTIVE, "running"),
+        ],
     ),
     # -------------------------------------------------------------- late words
     "a busy word while a turn settles takes that back": (
         PLAIN,
-        [*FIRST, sent(), says("running"), says("idle"), now(SETTLING), says("running")]
-        + [now(ACTIVE), reconciled, now(ACTIVE)],
+        [
+            *FIRST,
+            sent(),
+            says("running"),
+            says("idle"),
+            now(SETTLING),
+            says("running"),
+            now(ACTIVE),
+            reconciled,
+            now(ACTIVE),
+        ],
     ),
     "a settled task begins a turn by a busy word": (
         PLAIN,
@@ -373,18 +550,41 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
     # -------------------------------------------------------------- cancel
     "after a cancel the next settled word counts": (
         PLAIN,
-        [*FIRST, sent(), says("idle"), cancelled, now(ACTIVE), says("cancelled")]
-        + [now(SETTLING, "cancelled")],
+        [
+            *FIRST,
+            sent(),
+            says("idle"),
+            cancelled,
+            now(ACTIVE),
+            says("cancelled"),
+            now(SETTLING, "cancelled"),
+        ],
     ),
     "after a cancel the word from before it does not count": (
         PLAIN,
-        [*FIRST, sent(), says("idle"), cancelled, now(ACTIVE, "running"), passes(5)]
-        + [now(ACTIVE), says("idle"), now(SETTLING)],
+        [
+            *FIRST,
+            sent(),
+            says("idle"),
+            cancelled,
+            now(ACTIVE, "running"),
+            passes(5),
+            now(ACTIVE),
+            says("idle"),
+            now(SETTLING),
+        ],
     ),
     "a cancel of a turn that is counted waits for its number": (
         PLAIN,
-        [sent(turn=2), says("idle", turn=1), cancelled, says("idle", turn=1), now(ACTIVE, "queued")]
-        + [says("cancelled", turn=2), now(SETTLING, "cancelled")],
+        [
+            sent(turn=2),
+            says("idle", turn=1),
+            cancelled,
+            says("idle", turn=1),
+            now(ACTIVE, "queued"),
+            says("cancelled", turn=2),
+            now(SETTLING, "cancelled"),
+        ],
     ),
     "a cancel of what has ended changes nothing": (PLAIN, [*FIRST, cancelled, now(SETTLED)]),
     # -------------------------------------------------------------- what idle means
