@@ -21,9 +21,7 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 
-def decoded(
-    answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.ClientResponse
-) -> Any:
+def decoded(answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.ClientResponse) -> Any:
     """Decode an answer.
 
     Raises:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from rxtasks.errors import (
     DecodeError,
     PlatformError,
     RateLimited,
+    TaskNotFound,
     TransportError,
 )
 from rxtasks.models import Attachment, TaskStatus
@@ -19,7 +21,6 @@ from rxtasks.platforms.relevance import catalog, wire
 from rxtasks.platforms.relevance.attachments import named
 from rxtasks.platforms.relevance.messages import Found, Translator
 from rxtasks.platforms.relevance.reader import MessageReader
-from rxtasks.platforms.relevance.states import status_of
 from rxtasks.wire.http import Http, Params
 
 __all__ = ["AgentCalls", "Calls", "WorkforceCalls"]
@@ -104,19 +105,18 @@ class AgentCalls:
             body["conversation_id"] = task_id
         if self._overrides and (override := await self._override(agent_id)) is not None:
             body["agent_override"] = override
-        answer = await self._http.request(
-            "POST",
-            "/agents/trigger",
-            type=wire.TriggerAnswer,
-            json=body,
-            not_found=PlatformError if started else AgentNotFound,
-            once=True,
-        )
-        info = None
-        if answer.state:
-            status = status_of(answer.state, "agent")
-            info = Metadata(platform_state=answer.state, status=status)
-        return Accepted(id=answer.conversation_id, info=info)
+        with _named(agent_id, task_id):
+            answer = await self._http.request(
+                "POST",
+                "/agents/trigger",
+                type=wire.TriggerAnswer,
+                json=body,
+                not_found=TaskNotFound if started else AgentNotFound,
+                once=True,
+            )
+        # Its `state` is left out: a poll may still find the word of before, and that would count
+        # as the end of a turn that this word had proved to be running.
+        return Accepted(id=answer.conversation_id)
 
     async def _override(self, agent_id: str) -> dict[str, Any] | None:
         """Ask for the agent's configuration as it is now: an old one would undo its changes."""
@@ -206,14 +206,15 @@ class WorkforceCalls:
         }
         if task_id is not None:
             body["workforce_task_id"] = task_id
-        answer = await self._http.request(
-            "POST",
-            "/workforce/trigger",
-            type=wire.WorkforceTriggerAnswer,
-            json=body,
-            not_found=PlatformError if started else AgentNotFound,
-            once=True,
-        )
+        with _named(agent_id, task_id):
+            answer = await self._http.request(
+                "POST",
+                "/workforce/trigger",
+                type=wire.WorkforceTriggerAnswer,
+                json=body,
+                not_found=TaskNotFound if started else AgentNotFound,
+                once=True,
+            )
         return Accepted(id=answer.workforce_task_id)
 
     async def metadata(self, agent_id: str, task_id: str) -> Metadata:
@@ -259,6 +260,19 @@ class WorkforceCalls:
         return catalog.workforce_tasks(
             self._http, agent_id, status=status, search=search, sort=sort, limit=limit
         )
+
+
+@contextmanager
+def _named(agent_id: str, task_id: str | None) -> Iterator[None]:
+    """Say what was not found: a trigger's path does not name it."""
+    try:
+        yield
+    except AgentNotFound as error:
+        text = f"Relevance AI has no agent or workforce {agent_id}"
+        raise AgentNotFound(text, status=error.status, body=error.body) from None
+    except TaskNotFound as error:
+        text = f"Relevance AI has no task {task_id} of {agent_id}"
+        raise TaskNotFound(text, status=error.status, body=error.body) from None
 
 
 def _part(text: str) -> str:

@@ -84,7 +84,6 @@ class TriggerAnswer(Struct):
     """`POST /agents/trigger`."""
 
     conversation_id: str
-    state: str | None = None
 
 
 class ConversationWire(Struct):
