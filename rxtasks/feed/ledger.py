@@ -14,7 +14,7 @@ import msgspec
 
 from rxtasks.feed.expenses import Expenses
 from rxtasks.feed.identity import Identity
-from rxtasks.feed.texts import Texts
+from rxtasks.feed.texts import Live, Texts
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -62,10 +62,10 @@ class Ledger:
             on_delta: Called when deltas come of a message that was not known before.
         """
         self._texts = Texts(on_delta)
-        self.live = self._texts.live
-        self.last_text = ""
-        self.last_error = ""
-        self.answered = False
+        self.live: dict[str, Live] = self._texts.live
+        self.last_text: str = ""
+        self.last_error: str = ""
+        self.answered: bool = False
         self.hole: int | None = None
         self._on_new = on_new
         self._known: dict[str, int] = {}
@@ -145,11 +145,18 @@ class Ledger:
         return out
 
     def read_turn(self, facts: Sequence[Fact]) -> None:
-        """Say anew what the turn's text is, from all its messages in the platform's order."""
+        """Say anew what the turn's text is, from all its messages in the platform's order.
+
+        Messages of the turn before may be among them: a poll begins a margin ahead.
+        """
+        begins = False
         for fact in facts:
-            if isinstance(fact, UserMessage):
-                self.last_text = self.last_error = ""
-            elif isinstance(fact, AgentMessage):
+            begins = begins or isinstance(fact, UserMessage)
+            if isinstance(fact, Partial | Spent | UserMessage) or not self._is_of_turn(fact.id):
+                continue
+            if begins:
+                begins, self.last_text, self.last_error = False, "", ""
+            if isinstance(fact, AgentMessage):
                 self.last_text = fact.text or self.last_text
             elif isinstance(fact, AgentErrorMessage):
                 self.last_error = fact.last_error

@@ -463,6 +463,15 @@ def test_the_platforms_order_decides_which_text_was_the_last() -> None:
     assert told.ledger.last_text == "second"
 
 
+def test_a_poll_that_lags_behind_the_stream_does_not_take_its_text_away() -> None:
+    told = Told()
+    told.poll(user("u"), said("a", "old"))
+    told.ledger.begin_turn()
+    told.stream(said("b", "new"))
+    told.ledger.read_turn((user("u"), said("a", "old")))
+    assert told.ledger.last_text == "new"
+
+
 def test_a_turn_is_answered_by_whatever_follows_the_newest_message_of_a_user() -> None:
     told = Told()
     told.poll(user("u1"))

@@ -75,7 +75,7 @@ def test_a_turn_that_never_starts_fails_with_a_message_and_without_the_old_text(
     assert statuses(state.advance(2.1)) == []
     assert state.turn.status is TaskStatus.QUEUED
     assert state.advance(31.0).reconcile
-    outcome = poll(state, 31.1, word="idle")
+    outcome = poll(state, 31.1, U1, A1, word="idle")
     assert outcome.settled
     assert state.info.status is TaskStatus.ERROR
     assert [v.last_error[:13] for v in outcome.values if isinstance(v, AgentErrorMessage)] == [
