@@ -65,7 +65,9 @@ class Client:
             if bound is not None and bound < 1:
                 raise ConfigurationError(f"{name} is at least 1, not {bound}")
         self.platform = platform
-        self.limits = Limits(cadence or Cadence(), max_polls=max_polls, max_streams=max_streams)
+        self.limits: Limits = Limits(
+            cadence or Cadence(), max_polls=max_polls, max_streams=max_streams
+        )
         self._options = HttpOptions(
             session_factory=session_factory, timeouts=timeouts or Timeouts(), trust_env=trust_env
         )

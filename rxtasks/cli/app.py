@@ -13,7 +13,7 @@ from rxtasks.cli.settings import DEFAULT_URL
 
 __all__ = ["app", "main"]
 
-app = App(
+app: App = App(
     name="rxtasks",
     help="Start tasks of AI agents and watch them live.",
     version=rxtasks.__version__,

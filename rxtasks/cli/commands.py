@@ -27,7 +27,7 @@ class Traffic:
     """Counts the requests of the sessions that it makes."""
 
     def __init__(self) -> None:
-        self.requests = 0
+        self.requests: int = 0
 
     def session(self) -> aiohttp.ClientSession:
         """Make a session whose requests are counted."""

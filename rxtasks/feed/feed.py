@@ -37,7 +37,8 @@ class Feed(Watching):
         now = self._limits.now()
         self._pace.sent(now, started=started is not None)
         if started is not None:
-            self.ref = started
+            self._name(started)
+        self._stream.over = False  # this turn may have one, though the last one had none
         self.log.reopen()
         self._apply(self.state.sent(text, accepted, now, started=started))
         if started is not None and self.active:

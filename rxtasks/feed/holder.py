@@ -52,8 +52,8 @@ class StreamHolder:
         *,
         idle_limit: float,
     ) -> None:
-        self.open = False
-        self.over = False
+        self.open: bool = False
+        self.over: bool = False
         self.lost_at: float | None = None
         self._limits = limits
         self._user = user

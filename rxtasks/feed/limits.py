@@ -40,8 +40,8 @@ class Limits:
 
     def __init__(self, cadence: Cadence, *, max_polls: int, max_streams: int) -> None:
         self.cadence = cadence
-        self.budget = Budget()
-        self.closing = False
+        self.budget: Budget = Budget()
+        self.closing: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._max_polls = max_polls
         self._max_streams = max_streams
@@ -52,7 +52,7 @@ class Limits:
         self._tasks: set[asyncio.Task[Any]] = set()
         # Timers and tasks of a feed serve all observers: none of them may see the context
         # variables of the observer that happened to come first.
-        self.context = contextvars.Context()
+        self.context: contextvars.Context = contextvars.Context()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind to the loop of the client."""

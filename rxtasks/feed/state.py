@@ -57,9 +57,9 @@ class State:
     """
 
     def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
-        self.info = info
+        self.info: TaskInfo = info
         self.turn = turn
-        self.ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
+        self.ledger: Ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
         self.cursor: str | None = None
         self.connection: Connection = "idle"
         self._delta_key: tuple[str, type[Delta]] | None = None

@@ -22,7 +22,7 @@ class Live:
     __slots__ = ("_pieces", "by_stream", "restarted")
 
     def __init__(self, *, by_stream: bool) -> None:
-        self.by_stream = by_stream
+        self.by_stream: bool = by_stream
         self.restarted: set[type[Delta]] = set()
         self._pieces: dict[type[Delta], list[str]] = {}
 

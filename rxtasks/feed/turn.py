@@ -61,7 +61,7 @@ class Turn:
     def __init__(
         self, capabilities: Capabilities, *, start_timeout: float = 30.0, grace: float = 10.0
     ) -> None:
-        self.state = TurnState.UNKNOWN
+        self.state: TurnState = TurnState.UNKNOWN
         self.failure: str | None = None
         self.word: TaskStatus = TaskStatus.IDLE
         self._capabilities = capabilities

@@ -67,9 +67,9 @@ class Watching:
             status=TaskStatus.IDLE if ref else TaskStatus.NOT_STARTED,
         )
         turn = Turn(platform.capabilities, start_timeout=cadence.start_timeout, grace=cadence.grace)
-        self.ref = ref
-        self.state = State(info, turn, platform.name)
-        self.log = TaskLog(self, retention=retention)
+        self.ref: TaskRef | None = ref
+        self.state: State = State(info, turn, platform.name)
+        self.log: TaskLog = TaskLog(self, retention=retention)
         self.last_fault: TaskFault | None = None
         self._platform = platform
         self._limits = limits
@@ -139,6 +139,9 @@ class Watching:
         self.log.append([self.last_fault])
         self.log.fail(error)
         self._waiters.wake(error)
+
+    def _name(self, ref: TaskRef) -> None:
+        self.ref = ref
 
     def poke(self) -> None:
         """Something has probably changed: poll now."""

@@ -50,11 +50,11 @@ class Context:
         ask: Asking | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.text = text
-        self.history = tuple(history)
-        self.attachments = tuple(attachments)
-        self.task_id = task_id
-        self.agent_id = agent_id
+        self.text: str = text
+        self.history: tuple[Message, ...] = tuple(history)
+        self.attachments: tuple[Attachment, ...] = tuple(attachments)
+        self.task_id: str = task_id
+        self.agent_id: str = agent_id
         self.options: Mapping[str, Any] = MappingProxyType(dict(options or {}))
         self._ask = ask
         self._is_cancelled = is_cancelled

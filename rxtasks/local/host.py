@@ -30,8 +30,8 @@ class Host:
     """
 
     def __init__(self, agents: Mapping[str, Agent], clock: Callable[[], datetime]) -> None:
-        self.store = Store(clock)
-        self.runner = Runner(agents)
+        self.store: Store = Store(clock)
+        self.runner: Runner = Runner(agents)
         self._agents = agents
         self._clients = 0
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -49,12 +49,12 @@ class TaskState:
         self, agent_id: str, options: Mapping[str, Any], now: Callable[[], datetime]
     ) -> None:
         self._now = now
-        self.created_at = now()
-        self.updated_at = self.created_at
-        self.id = new_id("task", self.created_at)
+        self.created_at: datetime = now()
+        self.updated_at: datetime = self.created_at
+        self.id: str = new_id("task", self.created_at)
         self.agent_id = agent_id
         self.options = options
-        self.log = ItemLog()
+        self.log: ItemLog = ItemLog()
         self.draft: Draft | None = None
         self.removed = False
         self._inputs: list[str] = []

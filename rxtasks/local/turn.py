@@ -50,8 +50,8 @@ class Turn:
 
     def __init__(self, state: TaskState, agent: Agent) -> None:
         self.state = state
-        self.number = state.ended + 1
-        self.ended = asyncio.Event()
+        self.number: int = state.ended + 1
+        self.ended: asyncio.Event = asyncio.Event()
         self._agent = agent
         self._cancelled_through = 0
         self._answers: dict[str, asyncio.Future[str]] = {}

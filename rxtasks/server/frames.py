@@ -118,10 +118,10 @@ class Reader(Cursor):
     def __init__(self, log: TaskLog, now: float) -> None:
         super().__init__(log, EVENTS, Entry.as_events, history=True)
         self.waiter: asyncio.Future[None] | None = None
-        self.done = False
-        self.failed = False
-        self.beat_due = False
-        self.written_at = now
+        self.done: bool = False
+        self.failed: bool = False
+        self.beat_due: bool = False
+        self.written_at: float = now
 
     def start(self) -> None:
         """Let the connection look: what came before this was not delivered here."""

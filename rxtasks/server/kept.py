@@ -25,9 +25,9 @@ class Kept:
     __slots__ = ("expires", "known", "task")
 
     def __init__(self, task: Task) -> None:
-        self.task = task
-        self.known = False
-        self.expires = 0.0
+        self.task: Task = task
+        self.known: bool = False
+        self.expires: float = 0.0
 
 
 class KeptTasks:

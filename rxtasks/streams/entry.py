@@ -45,12 +45,12 @@ class Entry:
     def __init__(
         self, seq: int, values: Sequence[Any], mask: int, *, key: DeltaKey | None, history: bool
     ) -> None:
-        self.seq = seq
-        self.last = seq + len(values) - 1
-        self.values = values
-        self.mask = mask
-        self.key = key
-        self.history = history
+        self.seq: int = seq
+        self.last: int = seq + len(values) - 1
+        self.values: Sequence[Any] = values
+        self.mask: int = mask
+        self.key: DeltaKey | None = key
+        self.history: bool = history
         self._events: list[TaskEvent] | None = None
 
     @property

@@ -24,11 +24,11 @@ class Cursor(DisposableBase):
     __slots__ = ("__weakref__", "closed", "history", "log", "mask", "view")
 
     def __init__(self, log: TaskLog, mask: int, view: View, *, history: bool) -> None:
-        self.log = log
-        self.mask = mask
-        self.view = view
-        self.history = history
-        self.closed = False
+        self.log: TaskLog = log
+        self.mask: int = mask
+        self.view: View = view
+        self.history: bool = history
+        self.closed: bool = False
 
     @property
     def takes_faults(self) -> bool:
@@ -82,7 +82,7 @@ class Subscription(Cursor):
         on_completed: Callable[[], None] | None,
     ) -> None:
         super().__init__(log, mask, view, history=history)
-        self.after = after
+        self.after: int = after
         self._on_next = on_next
         self._on_error = on_error
         self._on_completed = on_completed

@@ -86,10 +86,12 @@ class ScriptedPlatform:
             word: The status of a task before its first script says otherwise.
             counted: The platform numbers turns; then scripts say `status(..., turn=n)`.
         """
-        self.capabilities = capabilities or Capabilities(stream="everything", resume="full")
+        self.capabilities: Capabilities = capabilities or Capabilities(
+            stream="everything", resume="full"
+        )
         self.polls: list[Poll] = []
         self.streams: list[float] = []
-        self.open_streams = 0
+        self.open_streams: int = 0
         self.sent: list[str] = []
         self.on_poll: Callable[[int], Exception | None] = lambda _: None
         self.on_item: Callable[[int, int], str | None] = lambda _connection, _index: None

@@ -42,7 +42,7 @@ class SSEConnection:
         idle_timeout: float,
     ) -> None:
         self.decoder = decoder
-        self.ended_for_good = response is None
+        self.ended_for_good: bool = response is None
         self._exchange = exchange
         self._response = response
         self._inflater = _inflater(exchange, response)

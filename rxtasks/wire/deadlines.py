@@ -16,7 +16,7 @@ class Deadlines:
     """Bounds on waiting, all of which closing can end at once."""
 
     def __init__(self, closed_sentence: str) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._closed_sentence = closed_sentence
         self._running: set[asyncio.Timeout] = set()
 

@@ -60,7 +60,7 @@ POLLS = Capabilities(stream="nothing")
 
 def whole(values: list[Any]) -> list[tuple[str, str]]:
     return [
-        (v.id, v.status.value if isinstance(v, ToolMessage) else v.text)
+        (v.id, v.status.value if isinstance(v, ToolMessage) else getattr(v, "text", ""))
         for v in values
         if isinstance(v, Message) and not (v.is_typing() or v.is_thinking())
     ]
@@ -340,7 +340,7 @@ async def test_a_follow_up_while_running_waits_for_its_own_answer() -> None:
 
 
 async def test_a_resumed_task_that_is_idle_and_answered_is_settled_at_once() -> None:
-    history = [user("u", "hi"), agent("m", "hello"), status("idle")]
+    history: list[Any] = [user("u", "hi"), agent("m", "hello"), status("idle")]
     capabilities = Capabilities(stream="everything", resume="full", idle_is_completed=True)
     platform = ScriptedPlatform([at(0.0)], history=history, capabilities=capabilities)
     async with Client(platform) as client:
@@ -522,7 +522,7 @@ async def test_polls_of_many_tasks_share_their_places() -> None:
         finally:
             busy -= 1
 
-    platform.snapshot = counted  # type: ignore[method-assign]
+    platform.snapshot = counted  # type: ignore[method-assign, assignment]
     async with Client(platform, max_polls=7) as client:
         tasks = [await client.agent("a").run(str(n)) for n in range(100)]
         subscriptions = [task.updates.subscribe(lambda _: None) for task in tasks]
@@ -583,7 +583,7 @@ async def test_somebody_elses_follow_up_is_found() -> None:
 
 
 async def test_a_resumed_task_says_nothing_before_something_is_known() -> None:
-    history = [user("u", "hi"), status("running")]
+    history: list[Any] = [user("u", "hi"), status("running")]
     platform = ScriptedPlatform([at(0.0)], history=history, latency=3.0)
     async with Client(platform) as client:
         task = client.task("old")

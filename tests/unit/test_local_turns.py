@@ -67,7 +67,7 @@ async def until(platform: Platform, ref: TaskRef, done: Callable[[Metadata], boo
             if any(done(item) for item in items if isinstance(item, Metadata)):
                 return items
     finally:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     raise AssertionError("the stream ended first")
 
 

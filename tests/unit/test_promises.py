@@ -76,7 +76,7 @@ async def turns(count: int = 1) -> None:
 
 
 def background() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+    return asyncio.all_tasks() - {asyncio.current_task()}
 
 
 # ------------------------------------------------------------------ 1. lazy and shared
@@ -239,7 +239,7 @@ async def test_updates_begin_with_the_latest() -> None:
 
 
 async def test_live_skips_the_log_and_the_history_of_the_first_poll() -> None:
-    history = [user("u0", "before"), agent("a0", "long ago"), status("completed")]
+    history: list[Any] = [user("u0", "before"), agent("a0", "long ago"), status("completed")]
     platform = ScriptedPlatform(SCRIPT, history=history)
     async with Client(platform) as client:
         task = client.agent("a").task("old")
@@ -255,7 +255,7 @@ async def test_live_skips_the_log_and_the_history_of_the_first_poll() -> None:
 
 
 async def test_live_sees_what_follows_a_send_of_ours_before_the_first_poll() -> None:
-    history = [user("u0", "before"), agent("a0", "long ago"), status("completed")]
+    history: list[Any] = [user("u0", "before"), agent("a0", "long ago"), status("completed")]
     platform = ScriptedPlatform([at(0.0, status("running"))], history=history)
     async with Client(platform) as client:
         task = client.agent("a").task("old")
@@ -505,7 +505,7 @@ async def test_after_a_fatal_fault_errors_completes_and_then_the_others_fail() -
         task = await client.agent("a").run("go")
         calls: list[str] = []
 
-        def note(name: str) -> dict[str, Callable[..., None]]:
+        def note(name: str) -> dict[str, Any]:
             return {
                 "on_next": lambda v: calls.append(f"{name} {type(v).__name__}"),
                 "on_error": lambda e: calls.append(f"{name} failed: {e}"),

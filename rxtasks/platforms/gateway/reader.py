@@ -45,7 +45,7 @@ class EventReader:
     """
 
     def __init__(self, *, from_start: bool) -> None:
-        self.ended = False
+        self.ended: bool = False
         self.failure: RxTasksError | None = None
         self._catching_up = from_start
         self._kept: dict[tuple[str, type[Delta]], list[Delta]] = {}
