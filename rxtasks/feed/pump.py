@@ -10,6 +10,7 @@ from typing import Protocol
 from rxtasks.errors import (
     AuthenticationError,
     PlatformError,
+    RateLimited,
     TransportError,
     UnsupportedOperation,
 )
@@ -111,6 +112,8 @@ class Pump:
             lasted = self._limits.now() - opened_at >= _LASTED
             attempt = 1 if connection.brought or lasted else attempt + 1
             wait = error.retry_after if isinstance(error, PlatformError) else None
+            if isinstance(error, RateLimited):
+                self._limits.budget.limited(self._limits.now(), wait)
             retry_in = self._backoff.delay(attempt, wait)
             self._sink.stream_lost(error, attempt, retry_in)
             await asyncio.sleep(retry_in)

@@ -173,8 +173,14 @@ class Exchange:
             body[:_BODY_READ],
             retry_after=parse_retry_after(response.headers.get("Retry-After"), now=time.time()),
             not_found=self.not_found,
-            secrets=(*self.secrets, self.url.raw_query_string, *secrets_of(self.url.query)),
+            secrets=(*self.secrets, *self._secrets_of_query()),
         )
+
+    def _secrets_of_query(self) -> tuple[str, ...]:
+        """Name the query, and what in it may be a credential: as it is sent, and as it is meant."""
+        raw = self.url.raw_query_string
+        sent = {name: value for name, _, value in (p.partition("=") for p in raw.split("&"))}
+        return (raw, *secrets_of(sent), *secrets_of(self.url.query))
 
 
 def _printable(error: Exception) -> Exception | None:

@@ -68,10 +68,10 @@ class EmbedKey:
         if not all(part.strip() for part in (key, project, agent.id, prefix)):
             raise ConfigurationError("a part of the embed key is empty")
         self.__key = key
-        self.region = region
-        self.project = project
-        self.agent = agent
-        self.prefix = prefix
+        self.region: str = region
+        self.project: str = project
+        self.agent: AgentRef = agent
+        self.prefix: str = prefix
 
     def __repr__(self) -> str:
         return f"<EmbedKey of the {self.agent.kind} {self.agent.id}>"

@@ -121,7 +121,7 @@ class MessageReader:
         else:
             reading = await read(fetch, dialect, after=None, until=begin, size=_FEW)
             if reading.hole:
-                dialect.deaf = True
+                dialect.deaf = dialect.keeps == "oldest" and dialect.way is None
                 reading = await read(fetch, dialect, after=None, until=begin)
         return self._told(task, reading, cursor, begin, dialect)
 
