@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -263,7 +263,7 @@ class WorkforceCalls:
 
 
 @contextmanager
-def _named(agent_id: str, task_id: str | None) -> Iterator[None]:
+def _named(agent_id: str, task_id: str | None) -> Generator[None]:
     """Say what was not found: a trigger's path does not name it."""
     try:
         yield
