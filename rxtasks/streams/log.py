@@ -95,11 +95,11 @@ class TaskLog:
     """
 
     def __init__(self, source: Source, *, retention: int | None = None) -> None:
-        self.epoch = secrets.token_hex(6)
-        self.tail = 0
-        self.trimmed = 0
-        self.settled = False
-        self.ended = False
+        self.epoch: str = secrets.token_hex(6)
+        self.tail: int = 0
+        self.trimmed: int = 0
+        self.settled: bool = False
+        self.ended: bool = False
         self.latest: tuple[int, TaskUpdate] | None = None
         self.source = source
         self._retention = retention
