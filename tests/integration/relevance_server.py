@@ -48,7 +48,7 @@ def tool(
     state: str,
     *,
     title: str = "Search",
-    output: dict[str, Any] | None = None,
+    output: Any = None,
     kind: str = "tool",
     errors: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -183,6 +183,7 @@ class Conversation:
         self.streams: set[_Stream] = set()
         self.timers: list[asyncio.TimerHandle] = []
         self._messages: dict[str, Message] = {}
+        self._newest = now()
 
     def put(
         self,
@@ -196,6 +197,8 @@ class Conversation:
         if known is not None:
             known.content = content
         else:
+            if time is None and not late:
+                time = self._newest = max(now(), self._newest + timedelta(milliseconds=1))
             time = time or now() - timedelta(seconds=late)
             self._messages[message_id] = Message(message_id, time, content, len(self._messages))
         self.updated = now()
