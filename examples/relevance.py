@@ -1,4 +1,4 @@
-"""An agent of Relevance AI; it needs RELEVANCE_REGION, _PROJECT and _API_KEY, and an agent's id."""
+"""An agent of Relevance AI: set RELEVANCE_REGION, _PROJECT, _API_KEY, and RELEVANCE_AGENT."""
 
 import asyncio
 import os
