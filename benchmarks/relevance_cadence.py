@@ -1,0 +1,262 @@
+"""How late things are seen, and for how many requests: this library's pace against a plain one.
+
+The plain one is that of Relevance AI's own SDK: metadata and messages together, every second while
+the task runs, and from 1 s doubling to 60 s while it does not. Both watch the same 400 random
+timelines (from one seed: bursts, tool runs, typed texts, quiet spells), on virtual time and with
+requests that take none. A message counts each time that its content changes, unless the next
+change comes before anybody could see it; a status likewise.
+
+    python benchmarks/relevance_cadence.py [how many timelines]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from statistics import mean
+from typing import Any
+
+import looptime
+
+from rxtasks import AgentMessage, Cadence, Client, Message, ToolMessage, ToolStatus, UserMessage
+from rxtasks.models import Attachment, TypingMessage
+from rxtasks.platforms import Relevance
+from rxtasks.platforms.base import (
+    Accepted,
+    AgentRef,
+    Batch,
+    Metadata,
+    Snapshot,
+    TaskRef,
+    Want,
+)
+from rxtasks.platforms.relevance.states import status_of
+from rxtasks.wire.http import HttpOptions
+
+SEED = 20260301
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+BUSY = ("starting-up", "running")
+TAIL = 30.0  # seconds that both go on watching after the end
+
+
+@dataclass
+class Timeline:
+    """What happens to one task, in seconds since it was started."""
+
+    states: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    messages: list[tuple[float, Message]] = field(default_factory=list[tuple[float, Message]])
+    deltas: list[tuple[float, TypingMessage]] = field(
+        default_factory=list[tuple[float, TypingMessage]]
+    )
+    end: float = 0.0
+
+    def state(self, now: float) -> str:
+        return self.states[bisect_right(self.states, now, key=lambda each: each[0]) - 1][1]
+
+
+def invent(rng: random.Random) -> Timeline:
+    """Make up a timeline."""
+    line = Timeline([(0.0, "starting-up")], [(0.0, UserMessage("Go", id="u"))])
+    now = rng.uniform(0.2, 2.0)
+    line.states.append((now, "running"))
+    for part in range(rng.randint(2, 6)):
+        now += rng.uniform(0.1, 2.0)
+        match rng.choice(("burst", "tool", "tool", "text", "text", "quiet")):
+            case "burst":
+                for i in range(rng.randint(2, 6)):
+                    line.messages.append((now, AgentMessage(f"{part}.{i}", id=f"b{part}.{i}")))
+                    now += rng.uniform(0.1, 0.8)
+            case "tool":
+                for status in (ToolStatus.PENDING, ToolStatus.RUNNING, ToolStatus.COMPLETED):
+                    line.messages.append((now, ToolMessage("tool", status=status, id=f"t{part}")))
+                    now += rng.uniform(0.1, 1.0)
+                    if status is ToolStatus.RUNNING:
+                        now += rng.choice((rng.uniform(0.5, 5.0), rng.uniform(5.0, 40.0)))
+            case "text":
+                for _ in range(rng.randint(20, 150)):
+                    line.deltas.append((now, TypingMessage("word ", id=f"a{part}")))
+                    now += rng.uniform(0.02, 0.1)
+                now += rng.uniform(0.02, 0.3)
+                line.messages.append((now, AgentMessage(f"text {part}", id=f"a{part}")))
+            case _:
+                now += rng.uniform(5.0, 60.0)
+    now += rng.uniform(0.05, 0.5)
+    line.messages.append((now, AgentMessage("the end", id="end")))
+    line.end = now + rng.uniform(0.0, 0.3)
+    line.states.append((line.end, rng.choice(("idle", "completed"))))
+    return line
+
+
+class Simulated(Relevance):
+    """Relevance AI as far as a timeline tells it, with what its adapter can do.
+
+    Attributes:
+        requests: How many requests were made.
+        read: When the metadata was read.
+    """
+
+    def __init__(self, line: Timeline) -> None:
+        super().__init__("us", "project", "key")
+        self.line = line
+        self.requests = 0
+        self.read: list[float] = []
+        self._begun = 0.0
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() - self._begun
+
+    async def open(self, options: HttpOptions) -> None:
+        del options
+
+    async def start(
+        self,
+        agent: AgentRef,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        idempotency_key: str | None = None,
+        webhook: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Accepted:
+        del agent, text, attachments, idempotency_key, webhook, options
+        self._begun = asyncio.get_running_loop().time()
+        return Accepted(id="task")
+
+    async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
+        del ref
+        now = self.now() + 1e-6
+        self.requests += want.info + want.messages
+        info = None
+        if want.info:
+            self.read.append(now)
+            word = self.line.state(now)
+            changes = [time for time, _ in (*self.line.states, *self.line.messages) if time <= now]
+            info = Metadata(
+                platform_state=word,
+                status=status_of(word, "agent"),
+                updated_at=EPOCH + timedelta(seconds=max(changes)),
+            )
+        if not want.messages:
+            return Snapshot(info=info)
+        after = float(cursor or 0.0) - want.margin
+        newest: dict[str, Message] = {}
+        for time, message in self.line.messages:
+            if after <= time <= now:
+                newest[message.id] = message
+        return Snapshot(info=info, facts=list(newest.values()), cursor=str(now))
+
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
+        del ref, cursor
+        self.requests += 2  # for the token, and for the stream itself
+        yield Batch(expires_in=3600.0)
+        for time, delta in self.line.deltas:
+            left = time - self.now()
+            if left >= 0.0:
+                await asyncio.sleep(left)
+                yield Batch(items=[delta])
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Tally:
+    """What one of the two has seen, and what that took."""
+
+    messages: list[float] = field(default_factory=list[float])
+    states: list[float] = field(default_factory=list[float])
+    requests: int = 0
+
+    def status_delays(self, line: Timeline, polls: Sequence[float]) -> None:
+        """Add for each change of the status how late it was read."""
+        for time, _ in line.states:
+            place = bisect_left(polls, time)
+            if place < len(polls):
+                self.states.append(polls[place] - time)
+
+
+def final(line: Timeline) -> list[tuple[float, Message]]:
+    """List the last content of each message."""
+    last = {message.id: (time, message) for time, message in line.messages}
+    return sorted(last.values(), key=lambda each: each[0])
+
+
+async def ours(line: Timeline, tally: Tally, *, watch: float) -> int:
+    """Watch with this library; return how many requests were made after the end."""
+    platform = Simulated(line)
+    seen: dict[tuple[str, Any], float] = {}
+
+    def note(message: Message) -> None:
+        if not (message.is_typing() or message.is_thinking()):
+            seen.setdefault((message.id, getattr(message, "status", None)), platform.now())
+
+    rng = random.Random(1)
+    async with Client(platform, cadence=Cadence(random=rng.random)) as client:
+        task = await client.agent("agent").run("Go")
+        task.messages.subscribe(note)
+        await asyncio.sleep(line.end + TAIL)
+        within = platform.requests
+        await asyncio.sleep(max(0.0, watch - TAIL))
+    tally.requests += within
+    tally.messages += [
+        seen[message.id, getattr(message, "status", None)] - time for time, message in final(line)
+    ]
+    tally.status_delays(line, platform.read)
+    return platform.requests - within
+
+
+def plain(line: Timeline, tally: Tally, *, watch: float) -> int:
+    """Watch like the platform's own SDK; return how many requests were made after the end."""
+    polls: list[float] = []
+    now, delay = 0.0, 1.0
+    while now <= line.end + max(TAIL, watch):
+        polls.append(now)
+        delay = 1.0 if line.state(now) in BUSY else min(60.0, delay * 2.0)
+        now += delay
+    within = bisect_right(polls, line.end + TAIL)
+    tally.requests += 2 * within + 1  # and one for the stream
+    for time, _ in final(line):
+        tally.messages.append(polls[bisect_left(polls, time)] - time)
+    tally.status_delays(line, polls)
+    return 2 * (len(polls) - within)
+
+
+async def compare(count: int) -> None:
+    """Let both watch, and print what came of it."""
+    rng = random.Random(SEED)
+    mine, theirs = Tally(), Tally()
+    for _ in range(count):
+        line = invent(rng)
+        await ours(line, mine, watch=0.0)
+        plain(line, theirs, watch=0.0)
+    line = invent(rng)
+    quiet = (await ours(line, Tally(), watch=3600.0), plain(line, Tally(), watch=3600.0))
+    rows = [
+        ("mean delay of a message, s", mean(mine.messages), mean(theirs.messages)),
+        ("mean delay of the status, s", mean(mine.states), mean(theirs.states)),
+        ("longest delay of a message, s", max(mine.messages), max(theirs.messages)),
+        ("requests for a task", mine.requests / count, theirs.requests / count),
+        ("requests in an idle hour", *quiet),
+    ]
+    print(f"{count} timelines, seed {SEED}")
+    print(f"{'':32}{'rxtasks':>10}{'plain':>10}{'ratio':>8}")
+    for name, here, there in rows:
+        print(f"{name:32}{here:10.2f}{there:10.2f}{here / there:8.2f}")
+
+
+def main() -> None:
+    """Run it on virtual time."""
+    loop = looptime.new_event_loop(start=0.0, _enabled=True)
+    try:
+        loop.run_until_complete(compare(int(sys.argv[1]) if len(sys.argv) > 1 else 400))
+    finally:
+        loop.close()
+
+
+if __name__ == "__main__":
+    main()
