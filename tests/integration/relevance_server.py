@@ -292,6 +292,7 @@ class RelevanceServer:
         cuts: After how many events to cut each stream that is opened, used up in order.
         uploads: What was uploaded: path, content type, tagging, bytes, all headers.
         requests: What was asked for.
+        most_at_once: How many requests but streams were being answered at once, at most.
         on_trigger: Plays a conversation instead of a script.
     """
 
@@ -314,6 +315,8 @@ class RelevanceServer:
         self.on_trigger: Callable[[Conversation, str, list[dict[str, str]]], None] | None = None
         self.on_request: Callable[[Request], None] = lambda _: None
         self.most_streams = 0
+        self.most_at_once = 0
+        self._inside = 0
         self.url = ""
         self._valid: dict[str, tuple[str, float]] = {}  # token -> task, when it expires
         self.add_agent("agent-1")
@@ -385,6 +388,16 @@ class RelevanceServer:
 
     def _answering(self, route: str, do: Any) -> Any:
         async def answer(request: web.Request) -> web.StreamResponse:
+            if route == "stream":
+                return await reply(request)
+            self._inside += 1
+            self.most_at_once = max(self.most_at_once, self._inside)
+            try:
+                return await reply(request)
+            finally:
+                self._inside -= 1
+
+        async def reply(request: web.Request) -> web.StreamResponse:
             body = None
             if request.can_read_body and route != "put":
                 body = await request.json()

@@ -577,6 +577,8 @@ async def test_a_hundred_tasks_share_a_budget_and_one_refusal_slows_all(
     pace = Cadence(fastest=0.4, running_metadata=0.4, running_messages=0.8, jitter=0.1)
     async with talking(server, cadence=pace, max_polls=10) as client:
         tasks = await asyncio.gather(*(client.agent("agent-1").run("Go") for _ in range(100)))
+        server.most_at_once = 0
+        server.always["view"] = Fault(None, wait=0.01)
         for task in tasks:
             task.messages.subscribe(lambda _: None)
         await asyncio.sleep(0.6)
@@ -592,4 +594,5 @@ async def test_a_hundred_tasks_share_a_budget_and_one_refusal_slows_all(
         paused = len(server.asked("metadata", "view")) - before
 
     assert rate > 100
+    assert 5 < server.most_at_once <= 10
     assert paused == 0
