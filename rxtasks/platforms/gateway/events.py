@@ -56,7 +56,11 @@ __all__ = [
 
 
 class Update(Struct, kw_only=True, tag_field="kind", tag="update"):
-    """Where a task stands, all of it; `connection` is how the server watches the task."""
+    """Where a task stands, all of it; `connection` is how the server watches the task.
+
+    When a log is told again, `turn`, `usage`, `cost` and `degraded` are those of now, and the rest
+    is that of its time.
+    """
 
     id: str = ""
     status: TaskStatus = TaskStatus.RUNNING
