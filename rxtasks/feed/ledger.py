@@ -28,7 +28,7 @@ from rxtasks.models import (
     Usage,
     UserMessage,
 )
-from rxtasks.platforms.base import Batch, Fact, Metadata, Partial, Spent, StreamItem
+from rxtasks.platforms.base import Batch, Fact, Hint, Metadata, Partial, Spent, StreamItem
 
 __all__ = ["Item", "Ledger"]
 
@@ -46,6 +46,7 @@ class Ledger:
         last_text: The agent's newest text in this turn.
         last_error: The agent's newest error in this turn.
         answered: Something follows the newest user's message.
+        hinted: The stream said that something has changed; whoever polls for it resets this.
         hole: A numbered stream skipped something after this position: reconnect from there.
     """
 
@@ -67,6 +68,7 @@ class Ledger:
         self.last_error: str = ""
         self.answered: bool = False
         self.hole: int | None = None
+        self.hinted: bool = False
         self._on_new = on_new
         self._known: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
@@ -206,6 +208,8 @@ class Ledger:
             self._spend(item)
         elif isinstance(item, Message):
             self._message(item, out, None)
+        elif isinstance(item, Hint):
+            self.hinted = True
         elif isinstance(item, Metadata | TransportFault):
             out.append(item)
 
@@ -295,8 +299,6 @@ class Ledger:
         earlier = spent.id in self._known and not self._is_of_turn(spent.id)
         if not earlier:
             self._expenses.add(spent)
-
-    # ------------------------------------------------------------------ text that grows
 
     # ------------------------------------------------------------------ numbered streams
 

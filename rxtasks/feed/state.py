@@ -25,7 +25,7 @@ from rxtasks.models import (
     TaskUpdate,
     UserMessage,
 )
-from rxtasks.platforms.base import Accepted, Batch, Hint, Metadata, Snapshot, TaskRef
+from rxtasks.platforms.base import Accepted, Batch, Metadata, Snapshot, TaskRef
 
 __all__ = ["State"]
 
@@ -151,8 +151,7 @@ class State:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
         outcome = self._conclude(items, now)
-        if len(items) < len(batch.items):
-            outcome.poll = any(isinstance(item, Hint) for item in batch.items)
+        outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         return outcome
 
     def listed(self, info: Metadata, now: float) -> Outcome:

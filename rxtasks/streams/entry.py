@@ -18,7 +18,17 @@ from rxtasks.models import (
     TransportFault,
 )
 
-__all__ = ["ERRORS", "EVENTS", "MESSAGES", "UPDATES", "Entry", "View", "entry_of", "merge_deltas"]
+__all__ = [
+    "ERRORS",
+    "EVENTS",
+    "MESSAGES",
+    "UPDATES",
+    "DeltaKey",
+    "Entry",
+    "View",
+    "entry_of",
+    "merge_deltas",
+]
 
 MESSAGES: Final = 1
 UPDATES: Final = 2

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from rxtasks.errors import ConfigurationError, ReaderTooSlow, fresh
 from rxtasks.models import Message
-from rxtasks.streams.entry import UPDATES, Entry, View
+from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, View
 from rxtasks.streams.log import TaskLog
 from rxtasks.streams.subscription import Cursor
 
@@ -164,7 +164,9 @@ class Iteration(Generic[T]):
         check_bound(maxsize, overflow)
         self._reader = _Reader(log, mask, view, history=history, maxsize=maxsize, overflow=overflow)
         self._after = after
+        self._unfinished: dict[DeltaKey, int] = {}
         self._until_settled = until_settled
+        self._closed = False
 
     @property
     def dropped(self) -> int:
@@ -188,7 +190,7 @@ class Iteration(Generic[T]):
 
     async def aclose(self) -> None:
         """Dispose: nothing is read any more. Idempotent."""
-        self._reader.done = True
+        self._closed = True
         self._reader.dispose()
         self._reader.wake()
 
@@ -199,6 +201,8 @@ class Iteration(Generic[T]):
     async def __anext__(self) -> T:
         self._start()
         reader = self._reader
+        if reader.waiter is not None:
+            raise RuntimeError("an iteration takes one step at a time: make one for each reader")
         # Steps that find something must still let the loop turn: else a reader that has much to
         # catch up with would starve everybody else. Once a value is taken, it may not wait any
         # more: a step that is cancelled would lose it.
@@ -206,6 +210,8 @@ class Iteration(Generic[T]):
         if self._steps % 64 == 0:
             await asyncio.sleep(0)
         while True:
+            if self._closed:
+                raise StopAsyncIteration
             found = self._take()
             if found is not None:
                 return found[1]
@@ -225,6 +231,7 @@ class Iteration(Generic[T]):
         log.admit(reader)
         self._started = True
         reader.backlog_end = log.tail
+        self._unfinished = log.unfinished()
         if not reader.history:
             reader.position = log.tail
         elif reader.mask == UPDATES:
@@ -253,6 +260,14 @@ class Iteration(Generic[T]):
             if entry.history and not reader.history:
                 reader.position = entry.last
                 continue
+            key = entry.key
+            if key is not None and entry.last <= self._unfinished.get(key, 0):
+                # Of what was unfinished when the reader came, it gets the text so far as one.
+                reader.position = entry.last
+                if entry.last < self._unfinished[key]:
+                    continue
+                merged = reader.log.text_so_far(key, self._after, entry.last)
+                return reader.position, reader.view(merged)[0]
             reader.position = max(entry.seq + index, reader.log.trimmed)
             return reader.position, reader.view(entry)[index]
         return None

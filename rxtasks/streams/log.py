@@ -26,7 +26,7 @@ from rxtasks.models import (
     ThinkingMessage,
     TypingMessage,
 )
-from rxtasks.streams.entry import UPDATES, Entry, entry_of, merge_deltas
+from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, entry_of, merge_deltas
 
 __all__ = ["Source", "Subscriber", "TaskLog"]
 
@@ -181,6 +181,15 @@ class TaskLog:
                 yield entry
             elif newest[entry.key] is entry:
                 yield merge_deltas(entry.key, [e for e in entries if e.key == entry.key], after)
+
+    def unfinished(self) -> dict[DeltaKey, int]:
+        """Say at which position the newest delta of each unfinished text stands."""
+        return {entry.key: entry.last for entry in self._entries if entry.key is not None}
+
+    def text_so_far(self, key: DeltaKey, after: int, upto: int) -> Entry:
+        """Join the deltas of one text between two positions, the second included."""
+        runs = [e for e in self._entries if e.key == key and after < e.last <= upto]
+        return merge_deltas(key, runs, after)
 
     def next_after(self, position: int, mask: int) -> tuple[Entry, int] | None:
         """Find the next value of a channel: its entry, and the index of the value in it."""

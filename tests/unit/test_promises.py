@@ -711,3 +711,35 @@ async def test_a_coroutine_function_is_refused_as_observer() -> None:
         task = await client.agent("a").run("go")
         with pytest.raises(TypeError, match="nobody would await"):
             task.messages.subscribe(on_next)  # type: ignore[arg-type]
+
+
+async def test_a_late_reader_gets_an_unfinished_text_as_one() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        task.messages.subscribe(lambda _: None)
+        await asyncio.sleep(2.05)
+        await asyncio.sleep(0.1)  # both deltas are there now
+        async with task.messages.iterate() as messages:
+            texts = [m.text async for m in messages if isinstance(m, TypingMessage)]
+        assert texts == ["Three lines"]
+
+
+async def test_nothing_is_read_after_the_block() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        await task.result()
+        async with task.messages.iterate() as messages:
+            await anext(messages)
+        with pytest.raises(StopAsyncIteration):
+            await anext(messages)
+
+
+async def test_an_iteration_takes_one_step_at_a_time() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        async with task.messages.iterate() as messages:
+            first = asyncio.ensure_future(anext(messages))
+            await turns(1)
+            with pytest.raises(RuntimeError, match="one step at a time"):
+                await anext(messages)
+            assert isinstance(await first, UserMessage)
