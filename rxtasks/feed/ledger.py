@@ -23,7 +23,6 @@ from rxtasks.models import (
     Gap,
     Message,
     ThinkingMessage,
-    TransportFault,
     TypingMessage,
     Usage,
     UserMessage,
@@ -210,7 +209,7 @@ class Ledger:
             self._message(item, out, None)
         elif isinstance(item, Hint):
             self.hinted = True
-        elif isinstance(item, Metadata | TransportFault):
+        else:
             out.append(item)
 
     def _message(
