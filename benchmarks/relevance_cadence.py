@@ -3,8 +3,10 @@
 The plain one is that of Relevance AI's own SDK: metadata and messages together, every second while
 the task runs, and from 1 s doubling to 60 s while it does not. Both watch the same 400 random
 timelines (from one seed: bursts, tool runs, typed texts, quiet spells), on virtual time and with
-requests that take none. A message counts each time that its content changes, unless the next
-change comes before anybody could see it; a status likewise.
+requests that take none. A message counts in its last form, the status at each change.
+
+Two platforms are looked at: one that moves the time of a task's last change with each message, so
+that the metadata tells when there are new ones, and one that moves it with the status only.
 
     python benchmarks/relevance_cadence.py [how many timelines]
 """
@@ -100,9 +102,10 @@ class Simulated(Relevance):
         read: When the metadata was read.
     """
 
-    def __init__(self, line: Timeline) -> None:
+    def __init__(self, line: Timeline, *, tells: bool) -> None:
         super().__init__("us", "project", "key")
         self.line = line
+        self.tells = tells
         self.requests = 0
         self.read: list[float] = []
         self._begun = 0.0
@@ -135,7 +138,8 @@ class Simulated(Relevance):
         if want.info:
             self.read.append(now)
             word = self.line.state(now)
-            changes = [time for time, _ in (*self.line.states, *self.line.messages) if time <= now]
+            told = (*self.line.states, *(self.line.messages if self.tells else ()))
+            changes = [time for time, _ in told if time <= now]
             info = Metadata(
                 platform_state=word,
                 status=status_of(word, "agent"),
@@ -186,9 +190,9 @@ def final(line: Timeline) -> list[tuple[float, Message]]:
     return sorted(last.values(), key=lambda each: each[0])
 
 
-async def ours(line: Timeline, tally: Tally, *, watch: float) -> int:
+async def ours(line: Timeline, tally: Tally, *, watch: float, tells: bool) -> int:
     """Watch with this library; return how many requests were made after the end."""
-    platform = Simulated(line)
+    platform = Simulated(line, tells=tells)
     seen: dict[tuple[str, Any], float] = {}
 
     def note(message: Message) -> None:
@@ -226,24 +230,25 @@ def plain(line: Timeline, tally: Tally, *, watch: float) -> int:
     return 2 * (len(polls) - within)
 
 
-async def compare(count: int) -> None:
+async def compare(count: int, *, tells: bool) -> None:
     """Let both watch, and print what came of it."""
     rng = random.Random(SEED)
     mine, theirs = Tally(), Tally()
     for _ in range(count):
         line = invent(rng)
-        await ours(line, mine, watch=0.0)
+        await ours(line, mine, watch=0.0, tells=tells)
         plain(line, theirs, watch=0.0)
     line = invent(rng)
-    quiet = (await ours(line, Tally(), watch=3600.0), plain(line, Tally(), watch=3600.0))
+    idle = await ours(line, Tally(), watch=3600.0, tells=tells)
     rows = [
         ("mean delay of a message, s", mean(mine.messages), mean(theirs.messages)),
         ("mean delay of the status, s", mean(mine.states), mean(theirs.states)),
         ("longest delay of a message, s", max(mine.messages), max(theirs.messages)),
         ("requests for a task", mine.requests / count, theirs.requests / count),
-        ("requests in an idle hour", *quiet),
+        ("requests in an idle hour", idle, plain(line, Tally(), watch=3600.0)),
     ]
-    print(f"{count} timelines, seed {SEED}")
+    kind = "tells of messages" if tells else "tells of the status only"
+    print(f"{count} timelines, seed {SEED}; the metadata {kind}")
     print(f"{'':32}{'rxtasks':>10}{'plain':>10}{'ratio':>8}")
     for name, here, there in rows:
         print(f"{name:32}{here:10.2f}{there:10.2f}{here / there:8.2f}")
@@ -253,7 +258,10 @@ def main() -> None:
     """Run it on virtual time."""
     loop = looptime.new_event_loop(start=0.0, _enabled=True)
     try:
-        loop.run_until_complete(compare(int(sys.argv[1]) if len(sys.argv) > 1 else 400))
+        for tells in (True, False):
+            loop.run_until_complete(
+                compare(int(sys.argv[1]) if len(sys.argv) > 1 else 400, tells=tells)
+            )
     finally:
         loop.close()
 

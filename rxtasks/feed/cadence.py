@@ -21,6 +21,9 @@ Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
 """What a stream carries."""
 
 
+_ALONE = 0.7  # of a delay, where one poll does what else takes two
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the pace of one kind of poll depends on.
@@ -35,6 +38,7 @@ class Facts:
         since_drop: Seconds since a stream broke that is being reconnected; None if none is.
         quiet: Seconds since the last delta of a text that is not final; None if there is none.
         tells: Metadata says when messages change, so that those of an idle task can wait for it.
+        proved: It has been seen to say so, so that those of a running task can wait for it too.
     """
 
     what: What = "metadata"
@@ -46,6 +50,7 @@ class Facts:
     since_drop: float | None = None
     quiet: float | None = None
     tells: bool = True
+    proved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,20 +110,28 @@ class Cadence:
         if facts.settled or (facts.status is TaskStatus.IDLE and facts.since_sent > self.idle):
             if messages and facts.tells:
                 return float("inf")
-            return min(self.idle, max(self.fastest, facts.since_change))
+            return min(self.idle, max(self.running_metadata, facts.since_change))
         if facts.stream == "everything":
             return self.safety
         if facts.since_drop is not None and facts.since_drop < self.reconnecting:
             # The stream will make up for what it missed, in order: give it a moment.
             return self.reconnecting - facts.since_drop
-        if messages and facts.quiet is not None and facts.stream == "deltas":
+        if facts.quiet is not None and facts.stream == "deltas":
             # While text flows, the message is not final; once it is quiet, it may be.
             if facts.quiet < self.quiet:
-                return self.running_messages
-            return min(self.running_messages, max(self.quiet, self.stretch * facts.quiet))
+                return self.running_messages if messages else self.running_metadata
+            if messages:
+                return min(self.running_messages, max(self.quiet, self.stretch * facts.quiet))
+        return self._unsettled(facts, messages=messages)
+
+    def _unsettled(self, facts: Facts, *, messages: bool) -> float:
         since = min(facts.since_change, facts.since_sent)
         if facts.status in (TaskStatus.ACTION, TaskStatus.PAUSED):
             return self._stretched(self.waiting, since=since)
+        if facts.proved:
+            if messages:
+                return self.running_messages
+            return _ALONE * self._stretched(self.running_metadata, since=since)
         longest = self.running_messages if messages else self.running_metadata
         return self._stretched(longest, since=since)
 

@@ -53,7 +53,7 @@ class Feed(Watching):
     def cancelled(self) -> None:
         """The user has cancelled: find out what came of it."""
         self.state.turn.cancelled()
-        self._apply(self.state.advance(self._limits.now()))
+        self._advance()
         self.poke()
 
     async def wait_settled(self) -> None:

@@ -21,6 +21,7 @@ class Outcome:
         reconcile: The turn is about to settle: its messages are to be read once more.
         settled: The turn has ended, and everything of it is in `values` or was before.
         poll: Something changed that only a poll can tell.
+        look: The metadata has changed, so the messages may have.
         switched: Deltas went on to another message or kind, so the one before is final.
     """
 
@@ -30,6 +31,7 @@ class Outcome:
     reconcile: bool = False
     settled: bool = False
     poll: bool = False
+    look: bool = False
     switched: bool = False
 
 

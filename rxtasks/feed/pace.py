@@ -92,4 +92,5 @@ class Pace:
             since_drop=None if lost_at is None else now - lost_at,
             quiet=now - self.delta_at if state.ledger.live else None,
             tells=state.info.updated_at is not None,
+            proved=state.metadata_tells,
         )

@@ -99,6 +99,13 @@ class Poller:
                 self._messages_at = messages_at
             self._arm()
 
+    def hasten(self) -> None:
+        """Something changed: polls may be due sooner, and none gets due later."""
+        if self._running and self._attempt == 0:
+            self._metadata_at = min(self._metadata_at, self._due("metadata"))
+            self._messages_at = min(self._messages_at, self._due("messages"))
+            self._arm()
+
     def _due(self, what: What) -> float:
         return self._limits.budget.when(
             self._limits.now(), self._limits.cadence.next_delay(self._polled.facts(what))

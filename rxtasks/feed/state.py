@@ -15,11 +15,13 @@ import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
 from rxtasks.feed.outcome import Outcome, PollMark
+from rxtasks.feed.telling import Telling
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     Connection,
     Delta,
+    Message,
     TaskInfo,
     TaskStatus,
     TaskUpdate,
@@ -72,6 +74,7 @@ class State:
         self._heard = False  # the platform has said something of the task
         self._was = turn.state
         self._unknown_words: set[str] = set()
+        self._telling = Telling()
 
     # ------------------------------------------------------------------ what arrives
 
@@ -144,8 +147,22 @@ class State:
         if snapshot.facts is not None:
             self._reconcile(outcome, snapshot, mark, now, proved=proved)
         changed = before != (self.info.updated_at, self.info.platform_state)
-        outcome.poll = outcome.poll or (changed and snapshot.facts is None)
+        outcome.look = changed and snapshot.facts is None
+        news = None
+        if snapshot.facts is not None:
+            news = not first and any(isinstance(item, Message) for item in items)
+        self._telling.polled(
+            before=before[0],
+            after=snapshot.info.updated_at if snapshot.info is not None else None,
+            changed=before[1] != self.info.platform_state,
+            news=news,
+        )
         return outcome
+
+    @property
+    def metadata_tells(self) -> bool:
+        """Whether the metadata has been seen to change whenever messages do."""
+        return self._telling.proved
 
     def batch(self, batch: Batch, now: float) -> Outcome:
         """Merge what one read from a stream brought."""

@@ -254,8 +254,7 @@ class Watching:
             self.log.append(outcome.history, history=True)
         if outcome.values:
             self._pace.changed_at = now
-            newest = outcome.values[-1]
-            if isinstance(newest, list):
+            if isinstance(outcome.values[-1], list):
                 self._deltas_came(now)
             self.log.append(outcome.values)
         if outcome.settled:
@@ -263,21 +262,25 @@ class Watching:
             self.log.settle()
             self._waiters.wake()
             self._poller.repace()
-        if outcome.poll or outcome.reconcile:
-            self.poke()
-        elif outcome.switched and self._carries_deltas_only():
-            self._poller.poke(messages=True)
+        self._poll_for(outcome)
         if not (outcome.values and isinstance(outcome.values[-1], list)):
             self._watch()
+
+    def _poll_for(self, outcome: Outcome) -> None:
+        """Poll sooner, if what arrived says that there is more to find."""
+        deltas_only = self._platform.capabilities.stream == "deltas"
+        if deltas_only and not all(isinstance(value, list) for value in outcome.values):
+            self._poller.hasten()
+        if outcome.poll or outcome.reconcile:
+            self.poke()
+        elif outcome.look or (outcome.switched and deltas_only):
+            self._poller.poke(messages=True)
 
     def _deltas_came(self, now: float) -> None:
         """Note the time; when a text has gone quiet, its final form is looked for."""
         self._pace.delta_at = now
-        if self._carries_deltas_only() and "quiet" not in self._timers:
+        if self._platform.capabilities.stream == "deltas" and "quiet" not in self._timers:
             self._timers.set("quiet", self._pace.quiet_at, self._gone_quiet)
-
-    def _carries_deltas_only(self) -> bool:
-        return self._platform.capabilities.stream == "deltas"
 
     def _gone_quiet(self) -> None:
         if not self._pace.is_quiet(self._limits.now()):
@@ -296,11 +299,13 @@ class Watching:
         if not self.active:
             return
         self._stream.hold(wanted=self._wants_stream())
-        self._arm_deadline()
-        connection = self._connection()
-        if connection != self.state.connection:
+        if (deadline := self.state.turn.deadline()) is not None:
+            self._timers.set("deadline", deadline, self._advance)
+        if self._stream.held and self.has_settled():
+            self._timers.set("linger", self._pace.linger_end, self._watch)
+        if (connection := self._connection()) != self.state.connection:
             self.state.connection = connection
-            self._apply(self.state.advance(self._limits.now()))
+            self._advance()
 
     def _connection(self) -> Connection:
         if self._stream.open:
@@ -309,12 +314,5 @@ class Watching:
             return "reconnecting"
         return "idle" if self.has_settled() else "polling"
 
-    def _arm_deadline(self) -> None:
-        deadline = self.state.turn.deadline()
-        if deadline is not None:
-            self._timers.set("deadline", deadline, self._deadline_passed)
-        if self._stream.held and self.has_settled():
-            self._timers.set("linger", self._pace.linger_end, self._watch)
-
-    def _deadline_passed(self) -> None:
+    def _advance(self) -> None:
         self._apply(self.state.advance(self._limits.now()))
