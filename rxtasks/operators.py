@@ -14,9 +14,9 @@ from reactivex.disposable import CompositeDisposable
 
 from rxtasks.models import AgentMessage, Message, TypingMessage
 from rxtasks.streams.scheduler import LoopScheduler
-from rxtasks.streams.stream import EventStream, watch_settled
+from rxtasks.streams.stream import EventStream, merge, watch_settled
 
-__all__ = ["LiveText", "LoopScheduler", "live_text", "of_type", "until_settled"]
+__all__ = ["LiveText", "LoopScheduler", "live_text", "merge", "of_type", "until_settled"]
 
 T = TypeVar("T")
 A = TypeVar("A")

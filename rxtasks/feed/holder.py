@@ -84,6 +84,11 @@ class StreamHolder:
         elif not self.held and self._limits.acquire_stream(self):
             self._pump.start()
 
+    def hurry(self) -> None:
+        """Open a stream that was lost now: the server can be reached again."""
+        if self.lost_at is not None:
+            self._pump.hurry()
+
     def drop(self) -> None:
         """Close the stream: one loop turn later nothing of it is left."""
         self._pump.stop()

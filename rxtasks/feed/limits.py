@@ -80,8 +80,11 @@ class Limits:
             ClientClosed: It is closed, or was never entered.
         """
         if self._loop is None:
-            msg = "the client is not open: use it inside `async with Client(...) as client:`"
-            raise ClientClosed(msg)
+            raise ClientClosed(
+                "the client has been closed: make a new one"
+                if self.closing
+                else "the client is not open: use it inside `async with Client(...) as client:`"
+            )
         return self._loop
 
     def check_open(self) -> None:
@@ -89,8 +92,13 @@ class Limits:
 
         Raises:
             ClientClosed: It is closed or being closed, or was never entered.
+            RuntimeError: This is another event loop than the client's.
         """
-        _ = self.loop
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError(
+                "a client is used on the event loop that it was entered on; from another thread, "
+                "use asyncio.run_coroutine_threadsafe(..., loop)"
+            )
         if self.closing:
             raise ClientClosed("the client is being closed: make a new one")
 

@@ -196,8 +196,9 @@ class Poller:
         if not self._polled.poll_failed(error, self._attempt, due - now):
             self.stop()
             return False
-        if want.info:
+        # The other kind of poll would fail, too: it waits along.
+        if want.info or self._metadata_at < due:
             self._metadata_at = due
-        if want.messages:
+        if want.messages or self._messages_at < due:
             self._messages_at = due
         return True

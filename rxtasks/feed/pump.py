@@ -73,6 +73,7 @@ class Pump:
         self._backoff = backoff
         self._idle_limit = idle_limit
         self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @property
     def running(self) -> bool:
@@ -116,9 +117,23 @@ class Pump:
                 self._limits.budget.limited(self._limits.now(), wait)
             retry_in = self._backoff.delay(attempt, wait)
             self._sink.stream_lost(error, attempt, retry_in)
-            await asyncio.sleep(retry_in)
+            await self._pause(retry_in, bound=wait is not None)
         self._task = None
         self._sink.stream_over()
+
+    def hurry(self) -> None:
+        """Try again now, if it waits for its back-off: the server can be reached again."""
+        self._hurry.set()
+
+    async def _pause(self, seconds: float, *, bound: bool) -> None:
+        """Wait for the back-off; what the server itself asked for (`bound`) is not cut short."""
+        self._hurry.clear()
+        if bound:
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _read(self, connection: _Connection) -> None:
         with connection:

@@ -162,6 +162,8 @@ class Watching:
             want = Want(info=want.info, messages=want.messages, margin=margin_seconds)
         snapshot = await self._platform.snapshot(self.ref, mark.cursor, want)
         self._refused = 0
+        if self._poller.failing:
+            self._stream.hurry()
         first, self._first = self._first, self._first and snapshot.facts is None
         aligned = self._stream.align(snapshot.stream_cursor)
         self._apply(
@@ -225,8 +227,8 @@ class Watching:
         """The stream was lost and will be opened anew."""
         self.fault(fault)
         self._poller.repace()
-        # A clean end and a cut look the same: only the task's status tells them apart, so ask.
-        self._poller.poke(metadata=True, delay=self._limits.cadence.fastest)
+        if not self._poller.failing:  # a clean end and a cut look the same: only the status tells
+            self._poller.poke(metadata=True, delay=self._limits.cadence.fastest)
 
     def has_settled(self) -> bool:
         """Whether the latest turn has ended and been reconciled."""

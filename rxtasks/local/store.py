@@ -64,7 +64,7 @@ class Store:
         """
         state = self._tasks.get(task_id)
         if state is None:
-            raise TaskNotFound(f"there is no task {task_id!r} in this process")
+            raise TaskNotFound(f"there is no task {task_id!r}")
         return state
 
     def remove(self, task_id: str) -> TaskState:

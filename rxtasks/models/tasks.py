@@ -183,6 +183,7 @@ class TaskResult(Struct, frozen=True, kw_only=True):
         task_id: The task.
         status: "completed", "error" or "cancelled"; a failed task is a result, not an exception.
         text: The agent's last text of this turn; of a failed turn without text, its last error.
+        error: The last error of this turn; empty if there was none.
         messages: The whole conversation, all turns of it.
         usage: Tokens of this turn, None where the platform does not say.
         cost: US dollars of this turn, None where the platform does not say.
@@ -192,6 +193,7 @@ class TaskResult(Struct, frozen=True, kw_only=True):
     task_id: str
     status: Literal["completed", "error", "cancelled"]
     text: str = ""
+    error: str = ""
     messages: tuple[Message, ...] = ()
     usage: Usage | None = None
     cost: float | None = None

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar
 
-from reactivex import Observable, abc
+from reactivex import Observable, abc, operators
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.observable import ConnectableObservable
 
@@ -18,7 +18,7 @@ from rxtasks.streams.log import TaskLog
 from rxtasks.streams.scheduler import LoopScheduler
 from rxtasks.streams.subscription import SettledWatch, Subscription
 
-__all__ = ["EventStream", "Stream"]
+__all__ = ["EventStream", "Stream", "merge", "watch_settled"]
 
 T = TypeVar("T", covariant=True)
 _V = TypeVar("_V")
@@ -43,6 +43,15 @@ class _LoopBound(Observable[T], Generic[T]):
         def __add__(self, other: Observable[T]) -> Observable[T]:
             return _bind(super().__add__(other), self.log)
 
+    def run(self, scheduler: abc.SchedulerBase | None = None) -> NoReturn:
+        """Refuse to block the loop that the values come from.
+
+        Raises:
+            RuntimeError: Always: `await` the stream instead.
+        """
+        del scheduler
+        raise RuntimeError("run() would block the loop that the values come from: use `await`")
+
     def __iter__(self) -> NoReturn:
         msg = "a stream is asynchronous: use `async for`, or subscribe to it"
         raise TypeError(msg)
@@ -63,7 +72,7 @@ class _Derived(_LoopBound[T]):
         *,
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
-        _refuse_coroutine(on_next)
+        _check_observer(on_next)
         return self._inner.subscribe(
             on_next,
             on_error,
@@ -131,7 +140,7 @@ class Stream(_LoopBound[T]):
             ClientClosed: The client is not open.
             TypeError: `on_next` is a coroutine function, which nobody would await.
         """
-        _refuse_coroutine(on_next)
+        _check_observer(on_next)
         observer: Any = on_next
         if hasattr(observer, "on_next"):
             on_next, on_error = observer.on_next, observer.on_error
@@ -239,6 +248,15 @@ class EventStream(Stream[TaskEvent]):
         return EventStream(self.log, after=seq)
 
 
+def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
+    """Merge streams into one Observable that stays on the loop of their client.
+
+    `reactivex.merge` does not: what is derived from it falls back on timer threads. Completes when
+    all of them have, errors with the first of them that does.
+    """
+    return first.pipe(operators.merge(*others))
+
+
 def watch_settled(
     log: TaskLog, on_end: Callable[[], None], on_error: Callable[[Exception], None]
 ) -> abc.DisposableBase:
@@ -279,8 +297,13 @@ async def _last_of(source: Observable[_V], loop: asyncio.AbstractEventLoop) -> _
     return values[0]
 
 
-def _refuse_coroutine(on_next: object) -> None:
+def _check_observer(on_next: object) -> None:
+    """Refuse what cannot be called, and what would have to be awaited."""
     target = getattr(on_next, "on_next", on_next)
-    if inspect.iscoroutinefunction(target):
-        msg = "on_next is a coroutine function, which nobody would await: use `async for` instead"
-        raise TypeError(msg)
+    if target is not None and not callable(target):
+        raise TypeError(f"on_next is a function or an observer, not {target!r:.80}")
+    called = getattr(type(target), "__call__", None)  # noqa: B004 - an instance's own method
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(called):
+        raise TypeError(
+            "on_next is a coroutine function, which nobody would await: use `async for` instead"
+        )

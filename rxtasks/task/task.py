@@ -107,6 +107,7 @@ class Task(Watched):
             task_id=self.id,
             status=status,
             text=text,
+            error=ledger.last_error,
             messages=messages,
             usage=info.usage,
             cost=info.cost,
@@ -162,7 +163,7 @@ class Task(Watched):
         """
         platform = self._owner.platform
         self._owner.limits.check_open()
-        self._check_attachments(attachments)
+        self._check_message(text, attachments)
         ref = self._feed.ref
         if ref is None:
             return await self.start(text, attachments=attachments, idempotency_key=idempotency_key)
@@ -199,7 +200,7 @@ class Task(Watched):
         if webhook is not None and not platform.capabilities.webhooks:
             raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
         self._owner.limits.check_open()
-        self._check_attachments(attachments)
+        self._check_message(text, attachments)
 
         def call(key: str | None) -> Awaitable[Accepted]:
             return platform.start(
@@ -227,7 +228,9 @@ class Task(Watched):
         """Take what a listing said of the task."""
         self._feed.listed(info)
 
-    def _check_attachments(self, attachments: Sequence[Attachment]) -> None:
+    def _check_message(self, text: str, attachments: Sequence[Attachment]) -> None:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"a message is a str, not {type(text).__name__}")
         platform = self._owner.platform
         if attachments and not platform.capabilities.attachments:
             raise UnsupportedOperation(f"{platform.name} takes no attachments")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiohttp import web
 from rich.console import Console
 
-from rxtasks import Client, ConfigurationError, Task, TaskStatus
+from rxtasks import Client, ConfigurationError, RxTasksError, Task, TaskStatus
 from rxtasks.cli import commands
 from rxtasks.cli.asking import Asker
 from rxtasks.cli.demo import demo
@@ -103,6 +104,23 @@ async def test_who_stops_running_a_task_cancels_it(place: Place) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert await task.poll() is TaskStatus.CANCELLED
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+async def test_watching_what_is_no_server_of_ours_ends(status: int) -> None:
+    async def page(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, text="<html>Hello</html>", content_type="text/html")
+
+    runner = web.ServerRunner(web.Server(page))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with asyncio.timeout(5):
+            with pytest.raises(RxTasksError):
+                await commands.watch("some-task", url=url, token_file=None, plain=True)
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_url_that_is_none_is_refused() -> None:

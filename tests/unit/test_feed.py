@@ -617,3 +617,55 @@ async def test_closing_does_not_wait_for_ever_for_a_broken_adapter(
         assert loop.time() - began == pytest.approx(10.0, abs=0.1)
     assert "goes on" in caplog.text
     await asyncio.sleep(30)
+
+
+async def test_a_poll_that_gets_through_again_wakes_the_stream() -> None:
+    class Down(ScriptedPlatform):
+        down = False
+
+        async def open_stream(self, ref: Any, cursor: str | None) -> Any:
+            if self.down:
+                raise ConnectionRefusedError
+            async for batch in super().open_stream(ref, cursor):
+                if self.down:
+                    raise ConnectionResetError
+                yield batch
+
+    platform = Down(
+        [
+            at(0.1, status("running")),
+            at(5.0, thinking("m", "hm")),
+            at(200.0, agent("m", "done"), status("completed")),
+        ]
+    )
+    platform.on_poll = lambda _: ServerError("down", status=503) if platform.down else None
+    async with Client(platform, cadence=Cadence(safety=3600.0)) as client:
+        task = await client.agent("a").run("go")
+        faults: list[Any] = []
+        task.errors.subscribe(faults.append)
+        await asyncio.sleep(1)
+        platform.down = True
+        await asyncio.sleep(90)
+        polls, opened = len(platform.polls), len(platform.streams)
+        platform.down = False
+        while len(platform.polls) == polls:  # noqa: ASYNC110 - time is virtual
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert len(platform.streams) == opened + 1
+        assert platform.open_streams == 1
+
+
+async def test_a_failed_poll_is_tried_again_when_it_was_said() -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        said: list[float] = []
+        loop = asyncio.get_running_loop()
+        task.errors.subscribe(lambda f: said.append(loop.time() + f.retry_in))  # type: ignore[union-attr]
+        await asyncio.sleep(5)
+        platform.polls.clear()
+        platform.on_poll = lambda _: ServerError("down", status=500)
+        await asyncio.sleep(120)
+        made = [poll.time for poll in platform.polls][1:]
+        assert len(made) > 5
+        assert made == pytest.approx(said[: len(made)], abs=0.01)

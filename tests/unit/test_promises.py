@@ -19,6 +19,7 @@ from rxtasks import (
     AuthenticationError,
     Cadence,
     Client,
+    ConfigurationError,
     FatalFault,
     Gap,
     Message,
@@ -31,7 +32,7 @@ from rxtasks import (
     TypingMessage,
     UserMessage,
 )
-from rxtasks.operators import live_text, of_type, until_settled
+from rxtasks.operators import live_text, merge, of_type, until_settled
 from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform, agent, at, error, status, thinking, tool, typing, user
 
@@ -743,3 +744,71 @@ async def test_an_iteration_takes_one_step_at_a_time() -> None:
             with pytest.raises(RuntimeError, match="one step at a time"):
                 await anext(messages)
             assert isinstance(await first, UserMessage)
+
+
+async def test_a_merge_of_ours_stays_on_the_loop() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        before = threading.active_count()
+        seen: list[object] = []
+
+        def on_next(value: object) -> None:
+            assert threading.current_thread() is threading.main_thread()
+            seen.append(value)
+
+        merged = merge(task.messages, task.updates, task.errors)
+        merged.pipe(ops.debounce(0.2), until_settled(task)).subscribe(on_next)
+        await task.result()
+        assert threading.active_count() == before
+        assert len(seen) >= 3
+
+
+async def test_run_would_block_the_loop_and_is_refused() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        for stream in (task.messages, task.messages.filter(Message.is_agent)):
+            with pytest.raises(RuntimeError, match="await"):
+                stream.run()
+
+
+async def test_what_is_no_observer_is_refused() -> None:
+    class Asynchronous:
+        async def __call__(self, _: object) -> None: ...
+
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        for observer in ("x", 7, Asynchronous()):
+            with pytest.raises(TypeError, match="on_next"):
+                task.messages.subscribe(observer)  # type: ignore[arg-type]
+
+
+async def test_awaiting_on_another_loop_is_refused() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+
+        async def elsewhere() -> str:
+            with pytest.raises(RuntimeError, match="run_coroutine_threadsafe") as caught:
+                await task.result()
+            return str(caught.value)
+
+        assert "event loop" in await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+
+
+async def test_a_message_that_is_no_text_is_refused() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        with pytest.raises(ConfigurationError, match="a message is a str, not int"):
+            await client.agent("a").run(3)  # type: ignore[arg-type]
+
+
+async def test_a_result_tells_the_error_beside_the_text() -> None:
+    script = [
+        at(0.1, status("running"), agent("m", "about to crash"), error("e", "out of tea")),
+        at(0.2, status("error")),
+    ]
+    async with Client(ScriptedPlatform(script)) as client:
+        result = await (await client.agent("a").run("go")).result()
+        assert (result.status, result.text, result.error) == (
+            "error",
+            "about to crash",
+            "out of tea",
+        )
