@@ -63,7 +63,9 @@ async def watch(ref: str, *, url: str, token_file: Path | None, plain: bool) -> 
     """Show a task on a server."""
     view, traffic = view_for(sys.stdout, plain=plain), Traffic()
     async with _connected(url, token_file, traffic) as client:
-        return _ended(view, await view.follow(client.task(ref)), traffic.requests)
+        task = client.task(ref)
+        await task.poll()  # a server that was never reached is no fault to wait out
+        return _ended(view, await view.follow(task), traffic.requests)
 
 
 async def tasks(agent: str, *, url: str, token_file: Path | None, limit: int) -> int:

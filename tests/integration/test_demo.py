@@ -424,3 +424,14 @@ def test_nobody_answering_is_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("rxtasks: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_watching_a_server_that_was_never_reached_ends() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = rxtasks("watch", "some-task", "--url", url)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot connect" in done.stderr
+    assert done.stderr.count("\n") == 1
