@@ -93,7 +93,7 @@ class Guard:
             403,
             "ConfigurationError",
             f"this server does not go by the name {name[:100]!r}: use the name that it goes by, or "
-            "start it with that name among `allowed_hosts`",
+            "start it with that name among `allowed_hosts` (--allow-host on the command line)",
         )
 
     def _wrong_origin(self, headers: Mapping[str, str], scheme: str) -> Refusal | None:

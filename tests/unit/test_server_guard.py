@@ -49,6 +49,14 @@ def test_a_request_has_to_name_this_server(host: str, expected: int) -> None:
     assert status(guard, {"Host": host}) == expected
 
 
+def test_a_refused_name_says_how_to_allow_it() -> None:
+    refusal = Guard().refusal("GET", {"Host": "build-7"}, "http")
+
+    assert refusal is not None
+    assert "'build-7'" in refusal.message
+    assert "`allowed_hosts` (--allow-host on the command line)" in refusal.message
+
+
 def test_a_request_without_a_host_is_refused() -> None:
     assert status(Guard(), {}) == 400
 
