@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TextIO
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.wording import clean
@@ -37,12 +37,17 @@ def guarded(command: Callable[[], int]) -> int:
     except Terminated:
         return _said("terminated", TERMINATED)
     except BrokenPipeError:
-        _let_go_of_stdout()
+        _let_go_of(sys.stdout)
         return 0
     except UsageError as error:
         return _said(f"rxtasks: {error}", USAGE)
     except RxTasksError as error:
         return _said(f"rxtasks: {error}", FAILED)
+    except OSError:
+        why = _unwritable()
+        if why is None:
+            raise  # it is about something else
+        return _said(f"rxtasks: the output cannot be written: {why}", FAILED)
     return status
 
 
@@ -104,15 +109,25 @@ async def until_stopped() -> None:
 def _said(line: str, status: int) -> int:
     try:
         print(" ".join(clean(line).split()), file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        _let_go_of_stdout()
+    except OSError:
+        _let_go_of(sys.stderr)
     return status
 
 
-def _let_go_of_stdout() -> None:
+def _unwritable() -> str | None:
+    """Say why the output cannot be written, and let go of it; None: it can."""
+    try:
+        sys.stdout.flush()  # what could not be written is still there, and fails again
+    except OSError as error:
+        _let_go_of(sys.stdout)
+        return error.strerror or str(error)
+    return None
+
+
+def _let_go_of(stream: TextIO) -> None:
     # Else the interpreter tries to write what is left, and complains that it cannot.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

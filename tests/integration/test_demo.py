@@ -133,6 +133,26 @@ def test_a_closed_pipe_ends_the_demo_quietly(tree: Path) -> None:
     assert (status, errors) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("command", ["demo", "version", "--help"])
+def test_a_full_disk_is_one_sentence(tree: Path, command: str) -> None:
+    arguments = [command, "--path", str(tree)] if command == "demo" else [command]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*RXTASKS, *arguments],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+
+    wanted = "rxtasks: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, wanted)
+
+
 def test_a_kept_server_serves_until_ctrl_c(tree: Path) -> None:
     with started("demo", "--path", str(tree), "--keep") as process:
         url = line_with(process, "serving on").split()[2]
