@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 
 import rxtasks
 from rxtasks.cli.running import USAGE, guarded
-from rxtasks.cli.settings import DEFAULT_URL
+from rxtasks.cli.settings import DEFAULT_URL, UsageError, named
 
 __all__ = ["app", "main"]
 
@@ -21,7 +22,13 @@ app: App = App(
     suppress_keyboard_interrupt=False,
 )
 
-Where = Annotated[Path, Parameter(name="--path")]
+
+def _path(kind: type, tokens: Sequence[Token]) -> Path:
+    del kind
+    return named(tokens[0].value)
+
+
+Where = Annotated[Path, Parameter(name="--path", converter=_path)]
 Url = Annotated[str, Parameter(env_var="RXTASKS_URL")]
 MaybeUrl = Annotated[str | None, Parameter(env_var="RXTASKS_URL")]
 TokenFile = Annotated[Path | None, Parameter(name="--token-file")]
@@ -99,6 +106,11 @@ def run(
 
     if url is None:
         return run(commands.run_here(agent, text, agents=agents, path=path, plain=plain))
+    if agents is not None:
+        raise UsageError(
+            "--agents is for agents in this process, and there is a server (--url or RXTASKS_URL) "
+            "with agents of its own: leave one of them out"
+        )
     return run(commands.run_there(agent, text, url=url, token_file=token_file, plain=plain))
 
 

@@ -12,7 +12,7 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.local import Agent
 from rxtasks.platforms.local import Local
 
-__all__ = ["DEFAULT_URL", "TOKEN", "UsageError", "directory", "embedded", "token_from"]
+__all__ = ["DEFAULT_URL", "TOKEN", "UsageError", "directory", "embedded", "named", "token_from"]
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 TOKEN = "RXTASKS_TOKEN"  # noqa: S105 - the name of a variable
@@ -20,6 +20,17 @@ TOKEN = "RXTASKS_TOKEN"  # noqa: S105 - the name of a variable
 
 class UsageError(Exception):
     """The command line asks for something that cannot be; the text says what to do instead."""
+
+
+def named(path: str) -> Path:
+    """Take a path from the command line; an empty one is not the current directory.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not path:
+        raise UsageError("there is no directory ''")
+    return Path(path)
 
 
 def directory(path: Path) -> Path:

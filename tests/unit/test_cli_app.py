@@ -90,6 +90,24 @@ def test_without_the_extra_it_says_how_to_get_it(
     assert capsys.readouterr().err == wanted
 
 
+class Interrupting:
+    """Interrupts an import."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "rxtasks.cli.app":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_the_imports_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "rxtasks.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+
+    assert entry() == 130
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_agent_runs_in_this_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "shout", "hello", "--agents", f"{here.name}:agents"]) == 0
 
@@ -135,6 +153,29 @@ def test_agents_that_cannot_be_had_are_refused(
     assert complaint in said.err
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_agents_and_a_server_do_not_go_together(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["run", "shout", "hello", "--agents", f"{here.name}:agents"]
+    url = "http://127.0.0.1:1"
+    assert main([*given, "--url", url]) == 2
+    monkeypatch.setenv("RXTASKS_URL", url)
+    assert main(given) == 2
+
+    said = capsys.readouterr()
+    wanted = "rxtasks: --agents is for agents in this process, and there is a server (--url or "
+    assert [line.startswith(wanted) for line in said.err.splitlines()] == [True, True]
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("command", [["demo"], ["run", "survey", "go"], ["serve"]])
+def test_an_empty_path_is_no_directory(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--path", ""]) == 2
+    assert capsys.readouterr() == ("", "rxtasks: there is no directory ''\n")
 
 
 def test_a_directory_is_checked(tmp_path: Path) -> None:
