@@ -51,6 +51,7 @@ ensure_venv() {
     fi
     python=$(find_python)
     need_venv_module "$python"
+    echo "making the environment $root/.venv: once, for some 20 seconds" >&2
     "$python" -m venv --clear "$root/.venv"
     retry "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --retries 5 --timeout 60 --editable "$root[$extras]"

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -186,6 +187,42 @@ def test_an_output_without_unicode_is_survived(tree: Path, encoding: str) -> Non
 
     assert done.returncode == 0
     assert "result   completed" in done.stdout
+
+
+FAKE_PYTHON = """#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then
+    mkdir -p "$4/bin"
+    cp "$0" "$4/bin/python"
+    printf '#!/bin/sh\\necho "$@"\\n' >"$4/bin/rxtasks"
+    chmod +x "$4/bin/rxtasks"
+fi
+"""
+
+
+def test_the_script_says_that_it_makes_an_environment_once(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    for name in ("scripts/demo", "scripts/venv.sh", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+
+    runs = [
+        subprocess.run(
+            [str(tmp_path / "scripts" / "demo"), "--plain"],
+            env=environment(PYTHON=str(python)),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        for _ in range(2)
+    ]
+
+    assert [(run.returncode, run.stdout) for run in runs] == [(0, "demo --plain\n")] * 2
+    assert runs[0].stderr.startswith(f"making the environment {tmp_path}/.venv")
+    assert runs[0].stderr.count("\n") == 1
+    assert runs[1].stderr == ""
 
 
 # ------------------------------------------------------------------ a terminal
