@@ -31,6 +31,11 @@ __all__ = ["Seen", "clean", "fault_text", "message_text", "seconds", "usage_text
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LONG = 200
+_READABLE = 60
+"""Characters of the cause of a fault at most: there may be one every few seconds."""
+_REQUEST = re.compile(r"^[\w-]+: [A-Z]+ /\S* (?:failed: )?")
+_DETAIL = re.compile(r" \(|[:;] ")
+"""What begins the details of a cause."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -127,8 +132,17 @@ def message_text(message: Message) -> str:
 
 
 def fault_text(fault: TransportFault | FatalFault) -> str:
-    """Write what went wrong with watching, in one line."""
-    return " ".join(clean(str(fault)).split())
+    """Write what went wrong with watching, in one line that is short enough to be read."""
+    cause, whole = str(fault.cause), str(fault)
+    said = whole.removesuffix(cause) if cause else whole
+    return " ".join(clean(said + _short(cause)).split())
+
+
+def _short(cause: str) -> str:
+    text = _REQUEST.sub("", " ".join(clean(cause).split()))
+    if len(text) > _READABLE:
+        text = _DETAIL.split(text, maxsplit=1)[0]
+    return text if len(text) <= _READABLE else text[: _READABLE - 3] + "..."
 
 
 def usage_text(usage: Usage | None, cost: float | None) -> str:

@@ -35,7 +35,15 @@ from rxtasks import (
 )
 from rxtasks.cli.plain import PlainLines, ending
 from rxtasks.cli.view import PlainView
-from rxtasks.cli.wording import Seen, clean, message_text, seconds, usage_text, value_text
+from rxtasks.cli.wording import (
+    Seen,
+    clean,
+    fault_text,
+    message_text,
+    seconds,
+    usage_text,
+    value_text,
+)
 from rxtasks.local import Context, Yield, message, thinking, tool_started, typing
 from rxtasks.platforms.local import Local
 
@@ -109,6 +117,38 @@ def test_faults_are_lines() -> None:
     assert lines.of(FatalFault(TaskNotFound("it is gone"))) == [
         "fault    watching has ended: it is gone"
     ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "short"),
+    [
+        (
+            (
+                "gateway: GET /v1/tasks/abc/snapshot failed: cannot connect to http://127.0.0.1:1 "
+                "(Connect call failed ('127.0.0.1', 1)): is it running, and is the URL right?"
+            ),
+            "cannot connect to http://127.0.0.1:1",
+        ),
+        (
+            (
+                "gateway: GET /v1/tasks/abc/snapshot answered 200 with text/html; charset=utf-8 that "
+                "is not JSON: is the base URL right?"
+            ),
+            "answered 200 with text/html",
+        ),
+        ("gateway: POST /v1/x answered 503: busy", "answered 503: busy"),
+        ("x" * 500, "x" * 57 + "..."),
+        ("", ""),
+    ],
+)
+def test_a_fault_is_cut_to_what_can_be_read(cause: str, short: str) -> None:
+    fault = TransportFault(source="poll", attempt=1, retry_in=0.3, cause=TransportError(cause))
+
+    wanted = f"the poll failed (attempt 1, again in 0.3 s): {short}"
+    assert fault_text(fault) == wanted.rstrip()
+    assert fault_text(FatalFault(TransportError(cause))) == (
+        f"watching has ended: {short}".rstrip()
+    )
 
 
 def test_the_end_says_how_and_how_much() -> None:
