@@ -210,7 +210,8 @@ class AgentHandle:
             AgentNotFound: There is no such agent.
             TransportError: The platform could not be reached; with `maybe_accepted`, a task may
                 have been started all the same.
-            UnsupportedOperation: The platform has no webhooks, or takes no attachments.
+            UnsupportedOperation: The platform has no webhooks, takes no attachments, or knows no
+                keys.
         """
         task = self.new_task()
         accepted = await task.start(

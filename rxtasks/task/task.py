@@ -38,6 +38,7 @@ class Task(Watched):
         super().__init__(feed)
         self._owner = owner
         self._agent = agent
+        self._starting: asyncio.Lock | None = None
 
     # ------------------------------------------------------------------ requests
 
@@ -159,14 +160,20 @@ class Task(Watched):
 
         Raises:
             TransportError: It may or may not have been accepted (`maybe_accepted`).
-            UnsupportedOperation: There are attachments, and the platform takes none.
+            UnsupportedOperation: There are attachments or a key, and the platform takes none.
         """
         platform = self._owner.platform
         self._owner.limits.check_open()
-        self._check_message(text, attachments)
-        ref = self._feed.ref
-        if ref is None:
-            return await self.start(text, attachments=attachments, idempotency_key=idempotency_key)
+        self._check_message(text, attachments, idempotency_key)
+        if self._feed.ref is None:
+            # Of several first messages at once, one starts the task, and the others follow it.
+            self._starting = self._starting or asyncio.Lock()
+            async with self._starting:
+                if self._feed.ref is None:
+                    return await self.start(
+                        text, attachments=attachments, idempotency_key=idempotency_key
+                    )
+        ref = self._ref()
 
         def call(key: str | None) -> Awaitable[Accepted]:
             return platform.send(ref, text, attachments=attachments, idempotency_key=key)
@@ -200,7 +207,7 @@ class Task(Watched):
         if webhook is not None and not platform.capabilities.webhooks:
             raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
         self._owner.limits.check_open()
-        self._check_message(text, attachments)
+        self._check_message(text, attachments, idempotency_key)
 
         def call(key: str | None) -> Awaitable[Accepted]:
             return platform.start(
@@ -228,12 +235,19 @@ class Task(Watched):
         """Take what a listing said of the task."""
         self._feed.listed(info)
 
-    def _check_message(self, text: str, attachments: Sequence[Attachment]) -> None:
+    def _check_message(
+        self, text: str, attachments: Sequence[Attachment], idempotency_key: str | None
+    ) -> None:
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"a message is a str, not {type(text).__name__}")
         platform = self._owner.platform
         if attachments and not platform.capabilities.attachments:
             raise UnsupportedOperation(f"{platform.name} takes no attachments")
+        if idempotency_key is not None and not platform.capabilities.idempotency:
+            raise UnsupportedOperation(
+                f"{platform.name} knows no keys, so a repetition would do the work twice: leave "
+                "`idempotency_key` out"
+            )
 
     async def cancel(self) -> None:
         """Abort the running turn; cancelling one that has ended is no error.

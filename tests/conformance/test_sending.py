@@ -91,3 +91,18 @@ async def test_without_a_key_the_same_text_starts_another_task(bench: Bench) -> 
     await asyncio.gather(first.result(), second.result())
 
     assert first.id != second.id
+
+
+@pytest.mark.lacks(Can.KEYS)
+async def test_a_key_that_nobody_would_look_at_is_refused(bench: Bench) -> None:
+    with pytest.raises(UnsupportedOperation, match="idempotency_key"):
+        await bench.agent.run(prompt(types("a")), idempotency_key="key-1")
+
+
+async def test_of_first_messages_at_once_one_starts_the_task(bench: Bench) -> None:
+    task = bench.agent.new_task()
+    await asyncio.gather(*(task.send(prompt(types(word))) for word in ("one", "two")))
+    result = await task.result()
+
+    assert [m.is_user() for m in result.messages].count(True) == 2
+    assert result.status == "completed"

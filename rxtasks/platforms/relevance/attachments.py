@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
@@ -22,6 +22,7 @@ Progress: TypeAlias = Callable[[Attachment, int, int], object]
 _CHUNK = 256 * 2**10
 _SLOWEST = 32 * 2**10  # bytes a second with which an upload has to get along
 _PATIENCE = 60.0  # seconds on top of that
+_TURNS = 100  # of the loop, for a reader that is being cancelled
 
 
 async def uploaded(http: Http, attachment: Attachment, progress: Progress | None) -> Attachment:
@@ -52,7 +53,7 @@ async def uploaded(http: Http, attachment: Attachment, progress: Progress | None
     )
     failures: list[ConfigurationError] = []
     try:
-        async with aclosing(_told(attachment, size, progress, failures)) as body:
+        async with _closing(_told(attachment, size, progress, failures)) as body:
             await http.upload(
                 answer.upload_url,
                 body,
@@ -91,6 +92,26 @@ async def _size(attachment: Attachment) -> int:
     return found.st_size
 
 
+@asynccontextmanager
+async def _closing(
+    body: AsyncGenerator[bytes, None],
+) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+    """Close a body that may still be read: an answer can come before all of it was sent.
+
+    Whoever reads it is being cancelled then, which takes a turn of the loop.
+    """
+    try:
+        yield body
+    finally:
+        for _ in range(_TURNS):
+            try:
+                await body.aclose()
+            except RuntimeError:  # it is running
+                await asyncio.sleep(0)
+            else:
+                break
+
+
 async def _told(
     attachment: Attachment,
     size: int,
@@ -107,6 +128,8 @@ async def _told(
                 yield piece
                 sent += len(piece)
                 _tell(progress, attachment, sent, size)
+                if sent == size:  # the answer may come now: there is nothing more to read
+                    return
         if sent < size:
             raise _changed(attachment)
     except ConfigurationError as error:
