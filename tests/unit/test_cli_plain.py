@@ -131,8 +131,8 @@ def test_faults_are_lines() -> None:
         ),
         (
             (
-                "gateway: GET /v1/tasks/abc/snapshot answered 200 with text/html; charset=utf-8 that "
-                "is not JSON: is the base URL right?"
+                "gateway: GET /v1/tasks/abc/snapshot answered 200 with text/html; charset=utf-8 "
+                "that is not JSON: is the base URL right?"
             ),
             "answered 200 with text/html",
         ),
