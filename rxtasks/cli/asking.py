@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.text import Text
 
 from rxtasks.cli.wording import clean
-from rxtasks.errors import ConfigurationError
+from rxtasks.errors import ConfigurationError, RxTasksError
 from rxtasks.models import InputRequest
 from rxtasks.task import Task
 
-__all__ = ["Asker", "asker"]
+__all__ = ["Answering", "Asker", "NobodyAnswers", "asker", "elsewhere"]
+
+Answering: TypeAlias = Callable[[Task], str]
+"""Gives the command that answers a task from elsewhere."""
 
 _LOOK = 0.1
+
+
+class NobodyAnswers(RxTasksError):
+    """The agent asks, and there is no way to answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the agent asks, and nobody can answer here: run it on a terminal without --plain, "
+            "or on a server (rxtasks serve), where `rxtasks respond` answers"
+        )
 
 
 class Asker:
@@ -78,6 +94,19 @@ class Asker:
             return None
         finally:
             loop.remove_reader(self._fd)
+
+
+def elsewhere(url: str, token_file: Path | None) -> Answering:
+    """Give what names the command that answers a task on a server."""
+    options = ["--url", url.partition("?")[0].partition("#")[0]]
+    if token_file is not None:
+        options += ["--token-file", str(token_file)]
+
+    def answering(task: Task) -> str:
+        request = ["--request", task.requests[0].id] if len(task.requests) > 1 else []
+        return f"rxtasks respond {shlex.quote(task.ref)} ANSWER {shlex.join(request + options)}"
+
+    return answering
 
 
 def asker() -> Asker | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from rxtasks.cli.asking import elsewhere
 from rxtasks.cli.settings import UsageError, embedded, token_from
 from rxtasks.cli.view import View, view_for
 from rxtasks.cli.wording import Seen, clean
@@ -52,7 +53,8 @@ async def run_there(
     agent: str, text: str, *, url: str, token_file: Path | None, plain: bool
 ) -> int:
     """Run a task on a server, and show it."""
-    view, traffic = view_for(sys.stdout, plain=plain), Traffic()
+    traffic = Traffic()
+    view = view_for(sys.stdout, plain=plain, answering=elsewhere(url, token_file))
     async with _connected(url, token_file, traffic) as client:
         task = await client.agent(agent).run(text)
         view.say(f"task     {task.ref}")
@@ -61,7 +63,8 @@ async def run_there(
 
 async def watch(ref: str, *, url: str, token_file: Path | None, plain: bool) -> int:
     """Show a task on a server."""
-    view, traffic = view_for(sys.stdout, plain=plain), Traffic()
+    traffic = Traffic()
+    view = view_for(sys.stdout, plain=plain, answering=elsewhere(url, token_file))
     async with _connected(url, token_file, traffic) as client:
         task = client.task(ref)
         await task.poll()  # a server that was never reached is no fault to wait out

@@ -71,6 +71,7 @@ class Screen:
         fault: The newest thing that went wrong with watching.
         spans: When each tool run was first seen and when it was seen to have ended.
         answered: Requests that have been answered here.
+        answer: How to answer a request, where nobody is asked here.
     """
 
     began: float
@@ -81,6 +82,7 @@ class Screen:
         default_factory=dict[str, tuple[float, float | None]]
     )
     answered: set[str] = field(default_factory=set[str])
+    answer: str = ""
 
     @property
     def requests(self) -> tuple[InputRequest, ...]:
@@ -144,7 +146,9 @@ def rows(screen: Screen, now: float, icons: Icons, width: int) -> list[Row]:
         if text := clean(snapshot.live.get(key, "")).lstrip("\n"):
             parts.append(_beside(Text(icons.agent, "cyan"), Text(text + icons.cursor)))
         found.append(Row(key, Group(*parts), final=False))
-    found += [Row(each.id, _request(each, icons), final=False) for each in screen.requests]
+    found += [
+        Row(each.id, _request(each, icons, screen.answer), final=False) for each in screen.requests
+    ]
     return found
 
 
@@ -245,10 +249,12 @@ def _thoughts(thoughts: tuple[str, ...], icons: Icons) -> list[RenderableType]:
     return [_beside(Text(icons.thought, "dim"), Text(text, "dim italic")) for text in texts if text]
 
 
-def _request(request: InputRequest, icons: Icons) -> RenderableType:
+def _request(request: InputRequest, icons: Icons, answer: str) -> RenderableType:
     text = Text(clean(request.prompt), "bold yellow")
     if request.options:
         text.append(f"  [{' / '.join(map(clean, request.options))}]", "yellow")
+    if answer:
+        text.append(f"\nanswer: {clean(answer)}", "not bold dim")
     return _beside(Text(icons.request, "bold yellow"), text)
 
 

@@ -12,9 +12,17 @@ from rich.console import Console
 from rich.live import Live
 
 from rxtasks.cli import plain, screen
-from rxtasks.cli.asking import Asker, asker
-from rxtasks.cli.wording import Seen
-from rxtasks.models import FatalFault, TaskEvent, TaskResult, TaskSnapshot, TransportFault
+from rxtasks.cli.asking import Answering, Asker, NobodyAnswers, asker
+from rxtasks.cli.wording import Seen, clean
+from rxtasks.models import (
+    FatalFault,
+    Message,
+    TaskEvent,
+    TaskResult,
+    TaskSnapshot,
+    TaskUpdate,
+    TransportFault,
+)
 from rxtasks.task import Task
 
 __all__ = ["LiveView", "PlainView", "View", "view_for"]
@@ -46,9 +54,24 @@ class View(Protocol):
 class PlainView:
     """Writes one line for each thing that happens, and no control codes."""
 
-    def __init__(self, out: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        *,
+        answering: Answering | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the view.
+
+        Args:
+            out: Where to write.
+            answering: Names the command that answers a request; None: there is none.
+            clock: Gives seconds that never go back.
+        """
         self._out = out
+        self._answering = answering
         self._clock = clock
+        self._asked: set[str] = set()
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
@@ -60,8 +83,21 @@ class PlainView:
                 count += 1
                 for line in lines.of(event.value):
                     self.say(line)
+                self._unanswered(task, event.value)
         result = await task.result(timeout=None)
         return Seen(result=result, elapsed=self._clock() - began, events=count)
+
+    def _unanswered(
+        self, task: Task, value: Message | TaskUpdate | TransportFault | FatalFault
+    ) -> None:
+        requests = value.requests if isinstance(value, TaskUpdate) else ()
+        asked = {each.id for each in requests}
+        now = asked.intersection(each.id for each in task.requests)
+        if now - self._asked:  # of what was answered long ago, nothing needs to be said
+            if self._answering is None:
+                raise NobodyAnswers
+            self.say(f"answer   {clean(self._answering(task))}")
+        self._asked |= now
 
     def end(self, seen: Seen, requests: int | None) -> None:
         """Show how it ended."""
@@ -81,6 +117,7 @@ class LiveView:
         console: Console,
         *,
         asker: Asker | None = None,
+        answering: Answering | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the view.
@@ -88,10 +125,12 @@ class LiveView:
         Args:
             console: Where to draw.
             asker: Puts the agent's requests to a person; None: they are only shown.
+            answering: Names the command that answers a request; None: there is none.
             clock: Gives seconds that never go back.
         """
         self._console = console
         self._asker = asker
+        self._answering = answering
         self._clock = clock
         unicode = (console.encoding or "").lower().startswith("utf")
         self._icons = screen.UNICODE if unicode else screen.ASCII
@@ -116,6 +155,7 @@ class LiveView:
             while not waiting.done():
                 await self._draw_until(waiting, state)
                 await self._ask(task, state, waiting)
+                self._unanswered(task, state)
             return Seen(
                 result=await waiting, elapsed=self._clock() - state.began, events=state.events
             )
@@ -141,12 +181,23 @@ class LiveView:
             while not waiting.done():
                 self._draw(state, live)
                 await asyncio.wait([waiting], timeout=_TICK)
-                if self._can_ask(state):
+                if state.requests and (self._can_ask(state) or not state.answer):
                     return
 
     def _can_ask(self, state: screen.Screen) -> bool:
         asker = self._asker
         return asker is not None and not asker.gone and bool(state.requests)
+
+    def _unanswered(self, task: Task, state: screen.Screen) -> None:
+        """Say how to answer where nobody is asked here, so that no one waits for nothing."""
+        if not state.requests or self._can_ask(state):
+            return
+        if self._answering is not None:
+            state.answer = self._answering(task)
+        elif self._asker is None:
+            raise NobodyAnswers
+        else:
+            state.answer = "the input is closed: nobody can; Ctrl-C cancels the task"
 
     async def _ask(
         self, task: Task, state: screen.Screen, waiting: asyncio.Task[TaskResult]
@@ -184,12 +235,18 @@ class LiveView:
         return [row for row in drawn if row.id not in self._gone]
 
 
-def view_for(out: TextIO, *, plain: bool) -> View:
-    """Choose the view for where the output goes: live only on a terminal that can do it."""
+def view_for(out: TextIO, *, plain: bool, answering: Answering | None = None) -> View:
+    """Choose the view for where the output goes: live only on a terminal that can do it.
+
+    Args:
+        out: Where the output goes.
+        plain: Write plain lines, also to a terminal.
+        answering: Names the command that answers a request; None: there is none.
+    """
     if plain or not out.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
-        return PlainView(out)
+        return PlainView(out, answering=answering)
     console = Console(file=out, highlight=False, markup=False, emoji=False)
-    return LiveView(console, asker=asker())
+    return LiveView(console, asker=asker(), answering=answering)
 
 
 def _ignore(error: Exception) -> None:

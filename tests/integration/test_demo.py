@@ -233,6 +233,7 @@ def on_a_terminal(
     columns: int = 80,
     interrupt_at: str | None = None,
     keys: tuple[tuple[str, str], ...] = (),
+    stdin: int | None = None,
     **more: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal of its own, and return its status and all that it wrote."""
@@ -241,7 +242,7 @@ def on_a_terminal(
     process = subprocess.Popen(
         [*RXTASKS, *arguments],
         env=environment(**({"TERM": "xterm-256color"} | more)),
-        stdin=follower,
+        stdin=follower if stdin is None else stdin,
         stdout=follower,
         stderr=follower,
         start_new_session=True,
@@ -384,6 +385,27 @@ def test_who_closes_the_input_can_still_watch(asking: str) -> None:
     assert text.count("May I?") > 1
 
 
+def test_a_question_that_nobody_can_answer_ends_the_task(asking: str) -> None:
+    done = rxtasks("run", "asks", "go", "--agents", "asking_agents:agents", PYTHONPATH=asking)
+
+    assert done.returncode == 1
+    assert "request  May I? [yes / no]" in done.stdout
+    assert done.stderr.startswith("rxtasks: the agent asks, and nobody can answer here")
+    assert done.stderr.count("\n") == 1
+
+
+def test_on_a_terminal_too_a_question_without_an_input_ends_the_task(asking: str) -> None:
+    status, text = on_a_terminal(
+        *("run", "asks", "go", "--agents", "asking_agents:agents"),
+        stdin=subprocess.DEVNULL,
+        PYTHONPATH=asking,
+    )
+
+    assert status == 1
+    assert "May I?" in text
+    assert "rxtasks: the agent asks, and nobody can answer here" in bare(text)
+
+
 # ------------------------------------------------------------------ a server
 
 
@@ -415,6 +437,7 @@ def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) 
         with started("run", "asks", "go", *there) as running:
             ref = line_with(running, "task ").split()[1]
             line_with(running, "request  May I? [yes / no]")
+            hint = line_with(running, "answer ")
             wrong = rxtasks("respond", ref, "perhaps", *there)
             listed = rxtasks("tasks", "asks", *there)
             answered = rxtasks("respond", ref, "yes", *there)
@@ -425,6 +448,9 @@ def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) 
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=LIMIT)
 
+    wanted = f"answer   rxtasks respond {ref} ANSWER --url {url} --token-file {token_file}\n"
+    assert hint == wanted
+    assert "answer " not in watched.stdout  # it has been answered
     assert refused.returncode == 1
     assert refused.stderr.startswith("rxtasks: ")
     assert refused.stderr.count("\n") == 1

@@ -118,6 +118,14 @@ def test_a_conversation_is_drawn_in_its_order() -> None:
     ]
 
 
+def test_beside_a_request_is_how_to_answer_it() -> None:
+    screen = Screen(0.0)
+    screen.answer = "rxtasks respond t ANSWER"
+    screen.take(snapshot(requests=(InputRequest("r", prompt="Which?"),)), 0.0)
+
+    assert shot(screen)[:2] == ["? Which?", "  answer: rxtasks respond t ANSWER"]
+
+
 def test_a_tool_shows_how_long_it_took_as_far_as_that_was_seen() -> None:
     screen = Screen(0.0)
     screen.take(snapshot(tool("a", ToolStatus.PENDING), tool("z", ToolStatus.COMPLETED)), 0.0)
@@ -337,13 +345,14 @@ async def test_a_question_is_seen_while_it_is_open() -> None:
         yield message(await ctx.ask("May I?", ["yes", "no"]))
 
     out = Terminal()
-    view = LiveView(console(out))
+    view = LiveView(console(out), answering=lambda task: "from elsewhere")
     async with Client(Local({"asks": asks})) as client:
         task = await client.agent("asks").run("go")
         following = asyncio.create_task(view.follow(task))
         async with asyncio.timeout(5):
-            while "May I?  [yes / no]" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+            while "answer: from elsewhere" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
                 await asyncio.sleep(0.01)
+        assert "May I?  [yes / no]" in out.getvalue()
         await task.respond(task.requests[0].id, "no")
         view.end(await following, None)
 
