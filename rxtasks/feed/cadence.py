@@ -146,11 +146,14 @@ class Budget:
     Attributes:
         slowdown: By how much every delay is multiplied; 1 at best.
         not_before: No poll before this time.
+        most: The largest slowdown.
+        slowest: No delay is stretched beyond so many seconds.
     """
 
     slowdown: float = 1.0
     not_before: float = 0.0
     most: float = 32.0
+    slowest: float = 30.0
     recovery: float = 0.9
 
     def limited(self, now: float, retry_after: float | None) -> None:
@@ -165,4 +168,5 @@ class Budget:
 
     def when(self, now: float, delay: float) -> float:
         """Say at which time a poll is due that wants to wait for `delay` seconds."""
-        return max(now + delay * self.slowdown, self.not_before)
+        slowed = max(delay, min(self.slowest, delay * self.slowdown))
+        return max(now + slowed, self.not_before)

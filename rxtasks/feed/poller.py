@@ -192,7 +192,7 @@ class Poller:
         if isinstance(error, RateLimited):
             self._limits.budget.limited(now, retry_after)
         delay = self._backoff.delay(self._attempt, retry_after)
-        due = self._limits.budget.when(now, delay)
+        due = max(now + delay, self._limits.budget.not_before)
         if not self._polled.poll_failed(error, self._attempt, due - now):
             self.stop()
             return False

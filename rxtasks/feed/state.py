@@ -224,6 +224,8 @@ class State:
             self._was = self.turn.state
             return
         self.ledger.read_turn(snapshot.facts or ())
+        if not self.ledger.unfinished:
+            self.turn.finished()
         self.turn.reconciled()
         self._was = self.turn.state
         if self.turn.failure is not None:

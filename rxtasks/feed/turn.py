@@ -133,7 +133,8 @@ class Turn:
 
     def assistant(self, created_at: datetime | None = None) -> None:
         """The agent said something that was not known before."""
-        if self.state is not TurnState.WAITING or self._counted():
+        late = self.failure == NEVER_STARTED and self.state is TurnState.SETTLING
+        if not (late or self.state is TurnState.WAITING) or self._counted():
             return
         accepted_at = self._accepted.at if self._accepted else None
         newer = bool(accepted_at and created_at and created_at > accepted_at)
@@ -142,6 +143,7 @@ class Turn:
 
     def _proved(self) -> None:
         # The word that is known was said before: it says nothing of this turn.
+        self.failure = None
         self.state = TurnState.ACTIVE
         self._said = False
 
@@ -187,6 +189,11 @@ class Turn:
         """Everything from the turn's start has been read since it began to settle."""
         if self.state is TurnState.SETTLING:
             self.state = TurnState.SETTLED
+
+    def finished(self) -> None:
+        """All messages have got their final form after all, which polls could not see for long."""
+        if self.failure == INTERRUPTED:
+            self.failure = None
 
     def unsettle(self) -> None:
         """A message is still being written, whatever the platform says: wait for it."""

@@ -669,3 +669,56 @@ async def test_a_failed_poll_is_tried_again_when_it_was_said() -> None:
         made = [poll.time for poll in platform.polls][1:]
         assert len(made) > 5
         assert made == pytest.approx(said[: len(made)], abs=0.01)
+
+
+async def test_a_turn_that_polls_could_not_see_for_long_has_started_all_the_same() -> None:
+    script = [
+        at(0.1, status("running")),
+        at(1.0, agent("m", "done")),
+        at(1.0, status("completed")),
+    ]
+    platform = ScriptedPlatform(script, capabilities=POLLS)
+    platform.on_poll = lambda n: ServerError("down", status=500) if n < 12 else None
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        result = await task.result()
+        assert loop.time() - began > 30.0  # longer than a start may take
+        assert (result.status, result.text) == ("completed", "done")
+
+
+async def test_a_slowdown_does_not_stretch_the_back_off() -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        faults: list[Any] = []
+        task.errors.subscribe(faults.append)
+        platform.on_poll = lambda n: (
+            RateLimited("slow", status=429, retry_after=0.1) if n < 8 else ServerError("down")
+        )
+        await asyncio.sleep(600)
+        assert all(fault.retry_in <= 30.0 for fault in faults)
+        assert len(platform.polls) > 25
+
+
+async def test_a_final_form_that_polls_could_not_see_for_long_is_no_interruption() -> None:
+    script = [
+        at(0.1, status("running")),
+        at(1.0, typing("m", "Half a")),
+        at(2.0, status("idle")),
+        at(2.5, agent("m", "Half a loaf")),
+    ]
+    platform = ScriptedPlatform(script, capabilities=POLLS)
+    failing = False
+    platform.on_poll = lambda _: ServerError("down", status=500) if failing else None
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        pending = asyncio.ensure_future(task.result())
+        await asyncio.sleep(2.45)
+        assert task.platform_state == "idle"
+        failing = True
+        await asyncio.sleep(20)  # longer than the grace
+        failing = False
+        result = await pending
+        assert (result.status, result.text) == ("completed", "Half a loaf")
