@@ -125,7 +125,7 @@ class Routes:
                 body.text,
                 attachments=[each.attachment() for each in body.attachments],
                 webhook=body.webhook,
-                idempotency_key=body.idempotency_key,
+                idempotency_key=self._passed_on(body.idempotency_key),
                 options=body.options,
             )
             self._kept.keep(task).known = True
@@ -143,12 +143,16 @@ class Routes:
             accepted = await task.send(
                 body.text,
                 attachments=[each.attachment() for each in body.attachments],
-                idempotency_key=body.idempotency_key,
+                idempotency_key=self._passed_on(body.idempotency_key),
             )
             self._kept.keep(task).known = True
             return _started(task, accepted)
 
         return await self._accepted(request, body.idempotency_key, content, work, 202)
+
+    def _passed_on(self, key: str | None) -> str | None:
+        """Leave a key out that the platform does not know: the server goes by it all the same."""
+        return key if self._client.platform.capabilities.idempotency else None
 
     async def _accepted(
         self,
