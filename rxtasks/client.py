@@ -15,6 +15,7 @@ from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperatio
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.limits import Limits
+from rxtasks.feed.shared import SharedStream
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import AgentRef, Platform, TaskRef
 from rxtasks.task import Task
@@ -72,6 +73,13 @@ class Client:
             session_factory=session_factory, timeouts=timeouts or Timeouts(), trust_env=trust_env
         )
         self._retention = retention
+        self._shared: SharedStream | None = None
+        if platform.capabilities.stream_scope == "client":
+            self._shared = SharedStream(
+                self.limits,
+                lambda cursor: platform.open_stream(None, cursor),
+                idle_limit=self._options.timeouts.stream_idle,
+            )
         self._feeds: WeakValueDictionary[str, Feed] = WeakValueDictionary()
         self._opened: WeakSet[Feed] = WeakSet()  # also those of tasks that were not started
         self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
@@ -168,6 +176,7 @@ class Client:
             ref,
             retention=self._retention,
             idle_limit=self._options.timeouts.stream_idle,
+            shared=self._shared,
         )
         self._opened.add(feed)
         return feed

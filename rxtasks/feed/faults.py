@@ -12,23 +12,36 @@ from rxtasks.errors import (
     UnsupportedOperation,
 )
 
-__all__ = ["fatal"]
+__all__ = ["Refusals"]
 
 
-def fatal(error: Exception, *, new: bool, may_renew: bool) -> RxTasksError | None:
-    """Return the error if no further try can help, else None.
+class Refusals:
+    """Knows which failure of a poll is the last one."""
 
-    Args:
-        error: What a poll raised.
-        new: The task was started a moment ago, so it may still be unknown where it was asked for.
-        may_renew: The next try is made with fresh credentials.
-    """
-    match error:
-        case TaskNotFound() | AgentNotFound():
-            return None if new else error
-        case AuthenticationError():
-            return None if may_renew else error
-        case ConfigurationError() | UnsupportedOperation() | ClientClosed():
-            return error
-        case _:
-            return None
+    def __init__(self, *, credentials_renew: bool) -> None:
+        self._credentials_renew = credentials_renew
+        self._refused = 0  # times in a row that credentials were
+
+    def answered(self) -> None:
+        """A poll was answered."""
+        self._refused = 0
+
+    def fatal(self, error: Exception, *, new: bool) -> RxTasksError | None:
+        """Return the error if no further try can help, else None.
+
+        Args:
+            error: What a poll raised.
+            new: The task was started a moment ago, so it may still be unknown where it was asked
+                for.
+        """
+        match error:
+            case TaskNotFound() | AgentNotFound():
+                return None if new else error
+            case AuthenticationError():
+                # The next try is made with fresh credentials, where there are any.
+                self._refused += 1
+                return None if self._credentials_renew and self._refused == 1 else error
+            case ConfigurationError() | UnsupportedOperation() | ClientClosed():
+                return error
+            case _:
+                return None

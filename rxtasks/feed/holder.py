@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from rxtasks.errors import TransportError
+from rxtasks.feed.catching_up import CatchingUp
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.pump import Pump
+from rxtasks.feed.shared import Membership, SharedStream
+from rxtasks.feed.timers import Timers
 from rxtasks.models import TransportFault
-from rxtasks.platforms.base import Batch
-from rxtasks.wire.backoff import Backoff
+from rxtasks.platforms.base import Batch, Platform, TaskRef
 
-__all__ = ["StreamHolder", "StreamUser"]
+__all__ = ["StreamHolder", "StreamSource", "StreamUser"]
+
+
+class StreamSource(Protocol):
+    """Opens a stream and keeps it open: a `Pump`, or a share of one.
+
+    Attributes:
+        cursor: Where the next connection goes on.
+    """
+
+    cursor: str | None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started, and neither stopped nor given up."""
+        ...
+
+    def start(self) -> None:
+        """Open the stream and keep it open."""
+        ...
+
+    def stop(self) -> None:
+        """Close it."""
+        ...
+
+    def hurry(self) -> None:
+        """Try again now, if it waits for its back-off."""
+        ...
+
+
+_PATIENCE = 5.0  # seconds that a stream waits at most for the poll that tells what it has missed
 
 
 class StreamUser(Protocol):
-    """Takes what the stream brings; all calls are synchronous."""
+    """Takes what the stream brings; all calls are synchronous.
+
+    Attributes:
+        ref: The task.
+    """
+
+    ref: TaskRef | None
 
     def take(self, batch: Batch) -> bool:
         """Take a batch; False asks to go back to where the stream skipped something."""
         ...
 
+    def stream_opened(self, *, behind: bool) -> None:
+        """The stream stands; if it is `behind`, a poll has to tell what it has missed."""
+        ...
+
     def stream_changed(self) -> None:
-        """The stream was opened or lost, or there is a place for it: think again."""
+        """The stream is over, or there is a place for it: think again."""
         ...
 
     def stream_failed(self, fault: TransportFault) -> None:
@@ -48,8 +89,9 @@ class StreamHolder:
         self,
         limits: Limits,
         user: StreamUser,
-        connect: Callable[[str | None], AsyncGenerator[Batch, None]],
+        platform: Platform,
         *,
+        shared: SharedStream | None,
         idle_limit: float,
     ) -> None:
         self.open: bool = False
@@ -57,43 +99,66 @@ class StreamHolder:
         self.lost_at: float | None = None
         self._limits = limits
         self._user = user
-        backoff = Backoff(base=0.25, cap=30.0)
-        self._pump = Pump(limits, connect, self, backoff=backoff, idle_limit=idle_limit)
+        self._catching_up = CatchingUp(platform.capabilities)
+        self._timers = Timers(limits)
+        self._own = shared is None  # a connection of its own needs a place
+        self._source: StreamSource
+        if shared is not None:
+            self._source = Membership(shared, self, lambda: user.ref.id if user.ref else "")
+        else:
+            self._source = Pump(
+                limits,
+                lambda cursor: platform.open_stream(user.ref, cursor),
+                self,
+                idle_limit=idle_limit,
+            )
 
     @property
     def held(self) -> bool:
         """Whether the stream is open, or being opened."""
-        return self._pump.running
+        return self._source.running
 
     @property
     def cursor(self) -> str | None:
         """Where the next connection goes on."""
-        return self._pump.cursor
+        return self._source.cursor
 
     def align(self, cursor: str | None) -> bool:
         """Let the next connection begin where a poll has ended; False if that cannot be."""
         if cursor is None or self.held:
             return False
-        self._pump.cursor = cursor
+        self._source.cursor = cursor
         return True
 
     def hold(self, *, wanted: bool) -> None:
         """Open the stream if it is wanted and there is a place for it, else close it."""
         if not wanted:
             self.drop()
-        elif not self.held and self._limits.acquire_stream(self):
-            self._pump.start()
+        elif not self.held and (not self._own or self._limits.acquire_stream(self)):
+            self._source.start()
 
     def hurry(self) -> None:
         """Open a stream that was lost now: the server can be reached again."""
         if self.lost_at is not None:
-            self._pump.hurry()
+            self._source.hurry()
+
+    @property
+    def connections(self) -> int:
+        """How many there have been; what it was when a poll began goes to `caught_up`."""
+        return self._catching_up.connections
+
+    def caught_up(self, connections: int | None = None) -> None:
+        """Pass on what was held back: a poll has told the rest, or (None) none will for now."""
+        for batch in self._catching_up.release(connections):
+            self._user.take(batch)
 
     def drop(self) -> None:
         """Close the stream: one loop turn later nothing of it is left."""
-        self._pump.stop()
+        self._source.stop()
         self.open = False
         self.lost_at = None
+        self._catching_up.forget()
+        self._timers.clear()
         self._limits.release_stream(self)
 
     # ------------------------------------------------------------------ what the pump tells
@@ -106,11 +171,14 @@ class StreamHolder:
         """A connection stands."""
         self.open = True
         self.lost_at = None
-        self._user.stream_changed()
+        behind = self._catching_up.opened()
+        if behind:
+            self._timers.set("patience", self._limits.now() + _PATIENCE, self.caught_up)
+        self._user.stream_opened(behind=behind)
 
     def stream_batch(self, batch: Batch) -> bool:
-        """Pass a batch on."""
-        return self._user.take(batch)
+        """Pass a batch on, or hold it back until a poll has told what was before it."""
+        return self._catching_up.keep(batch) or self._user.take(batch)
 
     def stream_lost(self, error: Exception | None, attempt: int, retry_in: float) -> None:
         """The connection is gone and will be opened anew."""

@@ -14,6 +14,7 @@ import msgspec
 
 from rxtasks.feed.expenses import Expenses
 from rxtasks.feed.identity import Identity
+from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.texts import Live, Texts
 from rxtasks.models import (
     AgentErrorMessage,
@@ -27,7 +28,16 @@ from rxtasks.models import (
     Usage,
     UserMessage,
 )
-from rxtasks.platforms.base import Batch, Fact, Hint, Metadata, Partial, Spent, StreamItem
+from rxtasks.platforms.base import (
+    Batch,
+    Fact,
+    Hint,
+    Metadata,
+    Partial,
+    Spent,
+    StreamItem,
+    Unfinished,
+)
 
 __all__ = ["Item", "Ledger"]
 
@@ -46,7 +56,6 @@ class Ledger:
         last_error: The agent's newest error in this turn.
         answered: Something follows the newest user's message.
         hinted: The stream said that something has changed; whoever polls for it resets this.
-        hole: A numbered stream skipped something after this position: reconnect from there.
     """
 
     def __init__(
@@ -55,18 +64,12 @@ class Ledger:
         on_new: Callable[[Message], None] = lambda _: None,
         on_delta: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin without knowing anything.
-
-        Args:
-            on_new: Called with each message that was not known before, in order.
-            on_delta: Called when deltas come of a message that was not known before.
-        """
+        """Begin; `on_new` is called with each new message, `on_delta` when deltas of one begin."""
         self._texts = Texts(on_delta)
         self.live: dict[str, Live] = self._texts.live
         self.last_text: str = ""
         self.last_error: str = ""
         self.answered: bool = False
-        self.hole: int | None = None
         self.hinted: bool = False
         self._on_new = on_new
         self._known: dict[str, int] = {}
@@ -76,8 +79,7 @@ class Ledger:
         self._last_agent_id = ""
         self._turn = 0
         self._expenses = Expenses()
-        self._position: int | None = None  # of the last item of a numbered stream
-        self._refilled: int | None = None  # the hole that a reconnect did not fill
+        self._numbering = Numbering()
 
     def __len__(self) -> int:
         """How many messages are known."""
@@ -107,9 +109,10 @@ class Ledger:
         # turn: the answer has begun it.
         answer = self._newest_answer(facts)
         for index, fact in enumerate(facts):
-            if isinstance(fact, Partial):
-                self._partial(fact, out, by_stream=aligned, streaming=streaming)
-                if fact.id in self.live:
+            if isinstance(fact, Partial | Unfinished):
+                if isinstance(fact, Partial):
+                    self._partial(fact, out, by_stream=aligned, streaming=streaming)
+                if not (fact.id in self._known or fact.id in self._texts.left):
                     self._unfinished.add(fact.id)
             elif isinstance(fact, Spent):
                 self._spend(fact)
@@ -123,7 +126,9 @@ class Ledger:
         """Merge what one read from a stream brought."""
         if batch.reset:
             self._texts.restart()
-        items = batch.items if batch.seqs is None else self._unseen(batch, batch.seqs)
+        items = batch.items
+        if batch.seqs is not None:
+            items = self._numbering.unseen(batch, batch.seqs)
         out: list[Item] = []
         run: list[Delta] = []
         pieces: list[str] = []
@@ -153,7 +158,7 @@ class Ledger:
         begins = False
         for fact in facts:
             begins = begins or isinstance(fact, UserMessage)
-            if isinstance(fact, Partial | Spent | UserMessage) or not self._is_of_turn(fact.id):
+            if not self._answers(fact):
                 continue
             if begins:
                 begins, self.last_text, self.last_error = False, "", ""
@@ -185,6 +190,10 @@ class Ledger:
     def unfinished(self) -> bool:
         """Whether the last poll of messages found one that is still being written."""
         return bool(self._unfinished)
+
+    def take_hole(self) -> int | None:
+        """Tell, once, behind which position a numbered stream has skipped something."""
+        return self._numbering.take_hole()
 
     def knows(self, message_id: str) -> bool:
         """Whether a message has been delivered."""
@@ -253,10 +262,14 @@ class Ledger:
     def _newest_answer(self, facts: Sequence[Fact]) -> int:
         """Find the last of the facts that is known as a part of this turn; -1 if none is."""
         for index in range(len(facts) - 1, -1, -1):
-            fact = facts[index]
-            if not isinstance(fact, Partial | Spent | UserMessage) and self._is_of_turn(fact.id):
+            if self._answers(facts[index]):
                 return index
         return -1
+
+    def _answers(self, fact: Fact) -> bool:
+        """Whether a fact is a message that is known as an answer of this turn."""
+        of_agent = isinstance(fact, Message) and not isinstance(fact, UserMessage)
+        return of_agent and self._is_of_turn(fact.id)
 
     def _is_of_turn(self, message_id: str) -> bool:
         known = self._known.get(message_id)
@@ -276,7 +289,8 @@ class Ledger:
         stale = since is None or Identity.tick(known) > since
         if stale and content in earlier:
             return False
-        self._earlier[message_id] = (*earlier, Identity.fingerprint(known))[-_REMEMBERED:]
+        others = (each for each in earlier if each != Identity.fingerprint(known))
+        self._earlier[message_id] = (*others, Identity.fingerprint(known))[-_REMEMBERED:]
         return True
 
     def _note(self, message: Message, *, new: bool, begins: bool) -> None:
@@ -298,22 +312,3 @@ class Ledger:
         earlier = spent.id in self._known and not self._is_of_turn(spent.id)
         if not earlier:
             self._expenses.add(spent)
-
-    # ------------------------------------------------------------------ numbered streams
-
-    def _unseen(self, batch: Batch, seqs: Sequence[int]) -> list[StreamItem]:
-        """Drop what a numbered stream repeats, and stop before a hole that a reconnect may fill."""
-        items: list[StreamItem] = []
-        if batch.reset:
-            self._position = None
-        for item, seq in zip(batch.items, seqs, strict=True):
-            if self._position is not None and seq <= self._position:
-                continue
-            if batch.gapless and self._position is not None and seq > self._position + 1:
-                if self._refilled != self._position:
-                    self._refilled = self.hole = self._position
-                    break
-                items.append(Gap(after=self._position, before=seq))
-            self._position = seq
-            items.append(item)
-        return items

@@ -63,14 +63,13 @@ class Pump:
         connect: Callable[[str | None], AsyncGenerator[Batch, None]],
         sink: Sink,
         *,
-        backoff: Backoff,
-        idle_limit: float = 60.0,
+        idle_limit: float,
     ) -> None:
         self.cursor: str | None = None
         self._limits = limits
         self._connect = connect
         self._sink = sink
-        self._backoff = backoff
+        self._backoff = Backoff(base=0.25, cap=30.0)
         self._idle_limit = idle_limit
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()

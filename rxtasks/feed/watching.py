@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 
-from rxtasks.errors import (
-    AuthenticationError,
-    RxTasksError,
-)
+from rxtasks.errors import RxTasksError
 from rxtasks.feed.cadence import Facts, What
-from rxtasks.feed.faults import fatal
+from rxtasks.feed.faults import Refusals
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
+from rxtasks.feed.shared import SharedStream
 from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
@@ -59,14 +56,18 @@ class Watching:
         *,
         retention: int | None = None,
         idle_limit: float = 60.0,
+        shared: SharedStream | None = None,
     ) -> None:
+        """Get ready to watch a task (None: one that has not been started yet)."""
         cadence = limits.cadence
         info = TaskInfo(
             id=ref.id if ref else "",
             agent_id=ref.agent.id if ref and ref.agent else None,
             status=TaskStatus.IDLE if ref else TaskStatus.NOT_STARTED,
         )
-        turn = Turn(platform.capabilities, start_timeout=cadence.start_timeout, grace=cadence.grace)
+        can = platform.capabilities
+        grace = cadence.grace if can.grace is None else can.grace
+        turn = Turn(can, start_timeout=cadence.start_timeout, grace=grace)
         self.ref: TaskRef | None = ref
         self.state: State = State(info, turn, platform.name)
         self.log: TaskLog = TaskLog(self, retention=retention)
@@ -75,12 +76,12 @@ class Watching:
         self._limits = limits
         self._users = 0
         self._poller = Poller(limits, self, Backoff(base=0.5, cap=30.0))
-        self._stream = StreamHolder(limits, self, self._connect, idle_limit=idle_limit)
+        self._stream = StreamHolder(limits, self, platform, shared=shared, idle_limit=idle_limit)
         self._waiters = Waiters()
         self._timers = Timers(limits)
         self._first = True  # no poll of messages has succeeded since the feed was started
         self._failed = False
-        self._refused = 0
+        self._refusals = Refusals(credentials_renew=can.credentials_renew)
         self._pace = Pace(cadence)
 
     @property
@@ -153,7 +154,7 @@ class Watching:
         """Poll once, and merge what was found."""
         if self.ref is None:
             return
-        now = self._limits.now()
+        now, begun = self._limits.now(), self._stream.connections
         margin = want.messages and self._pace.margin_due(now)
         mark = self.state.mark(margin=margin, messages=want.messages)
         if mark.margin:
@@ -161,7 +162,7 @@ class Watching:
             margin_seconds = self._limits.cadence.margin
             want = Want(info=want.info, messages=want.messages, margin=margin_seconds)
         snapshot = await self._platform.snapshot(self.ref, mark.cursor, want)
-        self._refused = 0
+        self._refusals.answered()
         if self._poller.failing:
             self._stream.hurry()
         first, self._first = self._first, self._first and snapshot.facts is None
@@ -176,29 +177,22 @@ class Watching:
                 aligned=aligned,
             )
         )
+        if snapshot.info is not None and snapshot.facts is not None:
+            self._stream.caught_up(begun)
         if first and not self._first:
             self._watch()  # the stream was waiting for this, whatever it brought
 
     def poll_failed(self, error: Exception, attempt: int, retry_in: float) -> bool:
         """Tell that a poll failed; False if watching cannot go on."""
-        reason = self._fatal(error)
+        reason = self._refusals.fatal(error, new=self._pace.is_new(self._limits.now()))
         if reason is not None:
             self._give_up(reason)
             return False
         if not isinstance(error, RxTasksError):
             _logger.error("the adapter of %s has failed", self._platform.name, exc_info=error)
         self.fault(TransportFault(source="poll", attempt=attempt, retry_in=retry_in, cause=error))
+        self._stream.caught_up()
         return True
-
-    def _fatal(self, error: Exception) -> RxTasksError | None:
-        if isinstance(error, AuthenticationError):
-            self._refused += 1
-        renewable = self._platform.capabilities.credentials_renew
-        return fatal(
-            error,
-            new=self._pace.is_new(self._limits.now()),
-            may_renew=renewable and self._refused == 1,
-        )
 
     def facts(self, what: What) -> Facts:
         """On what the pace of one kind of poll depends at present."""
@@ -209,14 +203,16 @@ class Watching:
 
     # ------------------------------------------------------------------ the stream
 
-    def _connect(self, cursor: str | None) -> AsyncGenerator[Batch, None]:
-        return self._platform.open_stream(self.ref, cursor)
+    def stream_opened(self, *, behind: bool) -> None:
+        """The stream stands; if it is `behind`, a poll has to tell what it has missed."""
+        if behind:
+            self.poke()
+        self.stream_changed()
 
     def take(self, batch: Batch) -> bool:
         """Take what the stream brought; False asks to go back to where it skipped something."""
         self._apply(self.state.batch(batch, self._limits.now()))
-        hole, self.state.ledger.hole = self.state.ledger.hole, None
-        return hole is None
+        return self.state.ledger.take_hole() is None
 
     def stream_changed(self) -> None:
         """The stream was opened or is over, or there is a place for it: the pace changes."""

@@ -27,6 +27,7 @@ from rxtasks.platforms.facts import (
     Spent,
     StreamItem,
     TaskRef,
+    Unfinished,
     Want,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "Spent",
     "StreamItem",
     "TaskRef",
+    "Unfinished",
     "Want",
 ]
 
@@ -70,6 +72,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         idle_is_completed: Its "idle" means that a turn has ended (TaskHandle-style sessions).
         updates_prove_turns: `updated_at` moves only when the agent did something, never because a
             user's message was accepted: a later one is evidence of a new turn.
+        grace: Seconds that it needs at most to finish its messages after it has said that a turn is
+            over; one that is left unfinished after that was interrupted. None: `Cadence.grace`.
         workforces: It has workforces.
         webhooks: `start` takes a webhook URL.
         cancel: A run can be cancelled.
@@ -87,6 +91,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     needs_agent: bool = False
     idle_is_completed: bool = False
     updates_prove_turns: bool = False
+    grace: float | None = None
     workforces: bool = False
     webhooks: bool = False
     cancel: bool = True

@@ -24,6 +24,7 @@ __all__ = [
     "Spent",
     "StreamItem",
     "TaskRef",
+    "Unfinished",
     "Want",
 ]
 
@@ -95,7 +96,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     degraded: bool | None = None
 
 
-class Partial(Struct, frozen=True, kw_only=True):
+class Partial(Struct, frozen=True, kw_only=True, tag_field="kind", tag="partial"):
     """An agent message that is still being written: all of its text so far, not a delta."""
 
     id: str
@@ -104,7 +105,13 @@ class Partial(Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
 
 
-class Spent(Struct, frozen=True, kw_only=True):
+class Unfinished(Struct, frozen=True, tag_field="kind", tag="unfinished"):
+    """An agent message (by `id`) that is still being written, where polls do not tell its text."""
+
+    id: str
+
+
+class Spent(Struct, frozen=True, kw_only=True, tag_field="kind", tag="spent"):
     """What one message (by `id`) has cost; the feed adds up the messages of a turn."""
 
     id: str
@@ -116,7 +123,7 @@ class Hint(Struct, frozen=True):
     """Something changed: poll now."""
 
 
-Fact: TypeAlias = Message | Partial | Spent
+Fact: TypeAlias = Message | Partial | Unfinished | Spent
 """What a poll finds: finished messages, unfinished ones, and what they cost."""
 StreamItem: TypeAlias = Message | Delta | Partial | Spent | Metadata | Hint | TransportFault
 

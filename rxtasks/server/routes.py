@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from rxtasks.platforms.base import Accepted, TaskRef, Want
 from rxtasks.platforms.gateway.bodies import (
     AgentList,
     AnswerRequest,
+    AnyFact,
     CancelRequest,
     Description,
     File,
@@ -27,7 +28,6 @@ from rxtasks.platforms.gateway.bodies import (
     StartRequest,
     TaskBody,
     metadata_of,
-    wire_facts,
 )
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.server.answers import answer, read_body, read_query
@@ -190,7 +190,7 @@ class Routes:
                 query.cursor,
                 Want(info=False, messages=True, margin=want.margin),
             )
-            body.facts = wire_facts(found.facts or ())
+            body.facts = cast("list[AnyFact]", list(found.facts or ()))
             body.cursor = found.cursor
         self._kept.keep(task).known = True
         return answer(body)

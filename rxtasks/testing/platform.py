@@ -24,17 +24,22 @@ from rxtasks.platforms.base import (
     AgentRef,
     Batch,
     Capabilities,
-    Fact,
     Hint,
     Listed,
-    Metadata,
     Snapshot,
     StreamItem,
     TaskRef,
     Want,
 )
 from rxtasks.testing.steps import Scripted, Step, status, user
-from rxtasks.testing.timeline import Happening, ScriptedTask, clock, grown, until
+from rxtasks.testing.timeline import (
+    Happening,
+    ScriptedTask,
+    clock,
+    facts_of,
+    info_of,
+    until,
+)
 from rxtasks.wire.http import HttpOptions
 
 __all__ = ["Poll", "ScriptedPlatform"]
@@ -102,6 +107,7 @@ class ScriptedPlatform:
         self._counted = counted
         self._zero: float | None = None
         self._tasks: dict[str, ScriptedTask] = {}
+        self._changed = asyncio.Event()
 
     async def open(self, options: HttpOptions) -> None:
         """Get ready."""
@@ -151,7 +157,7 @@ class ScriptedPlatform:
         task.timeline.append(Happening(now, message))
         task.timeline += [Happening(now + step.after, i) for step in script for i in step.items]
         task.timeline.sort(key=lambda happening: happening.time)
-        task.changed.set()
+        self._changed.set()
         self._date(task.timeline)
         turn = task.turns if self._counted else None
         return Accepted(id=task.id, message_id=message.id, turn=turn)
@@ -178,44 +184,20 @@ class ScriptedPlatform:
         task = self._task(ref)
         past = [h for h in task.timeline if h.time <= clock() + TICK]
         return Snapshot(
-            info=self._info(past) if want.info else None,
+            info=info_of(past, self._word) if want.info else None,
             # The newest thing before the cursor comes again, as on a platform whose "after"
             # includes its bound.
-            facts=self._facts(past, int(cursor or 0) - 1) if want.messages else None,
+            facts=facts_of(past, int(cursor or 0) - 1) if want.messages else None,
             cursor=str(len(past)) if want.messages else None,
             stream_cursor=str(len(past)) if want.messages and want.info else None,
         )
 
-    def _info(self, past: Sequence[Happening]) -> Metadata:
-        info = status(self._word)
-        for happening in past:
-            if isinstance(happening.item, Metadata):
-                info = happening.item
-        return info
-
-    def _facts(self, past: Sequence[Happening], after: int) -> list[Fact]:
-        """List the newest state of what changed behind a position, in order of first appearance."""
-        facts: dict[str, Fact] = {}
-        changed: set[str] = set()
-        for index, happening in enumerate(past):
-            item = happening.item
-            if isinstance(item, TypingMessage | ThinkingMessage):
-                facts[item.id] = grown(facts.get(item.id), item)
-            elif isinstance(item, Message):
-                facts[item.id] = item
-            else:
-                continue
-            if index >= after:
-                changed.add(item.id)
-        return [fact for key, fact in facts.items() if key in changed]
-
     async def open_stream(
         self, ref: TaskRef | None, cursor: str | None
     ) -> AsyncGenerator[Batch, None]:
-        """Tell what happens, as it happens."""
+        """Tell what happens, as it happens; without a task, of all tasks from now on."""
         await asyncio.sleep(self._latency)
-        assert ref is not None  # noqa: S101 - its streams are of one task
-        task = self._task(ref)
+        task = None if ref is None else self._task(ref)
         self.streams.append(clock())
         self.open_streams += 1
         try:
@@ -225,31 +207,42 @@ class ScriptedPlatform:
             self.open_streams -= 1
 
     async def _stream(
-        self, task: ScriptedTask, connection: int, cursor: str | None
+        self, only: ScriptedTask | None, connection: int, cursor: str | None
     ) -> AsyncGenerator[Batch, None]:
-        resumes = self.capabilities.resume == "full"
-        now = clock()
-        past = sum(happening.time < now for happening in task.timeline)
-        index = int(cursor or 0) if resumes else past
+        resumes, begun = self.capabilities.resume == "full", clock()
+        indexes = {task.id: task.happened(begun) for task in self._tasks.values()}
+        if only is not None and resumes:
+            indexes[only.id] = int(cursor or 0)
         yield Batch()
-        while not task.deleted:
-            await until(task, index)
-            while index < len(task.timeline) and task.timeline[index].time <= clock() + TICK:
-                match self.on_item(connection, index):
-                    case "cut":
-                        raise ConnectionResetError
-                    case "end":
+        while only is None or not only.deleted:
+            tasks = [only] if only is not None else list(self._tasks.values())
+            await until([(task, indexes.get(task.id, 0)) for task in tasks], self._changed)
+            for task in tasks:
+                while (index := indexes.get(task.id, 0)) < task.happened(clock() + TICK):
+                    items = self._bring(task, connection, index)
+                    if items is None:
                         return
-                    case "drop":
-                        count = 0
-                    case "repeat":
-                        count = 2
-                    case _:
-                        count = 1
-                item = task.timeline[index].item
-                index += 1
-                items = [item] * count if self._carries(item) else []
-                yield Batch(items=items, cursor=str(index) if resumes else None)
+                    indexes[task.id] = index + 1
+                    where = str(index + 1) if resumes else None
+                    yield Batch(items=items, cursor=where, task=None if only else task.id)
+
+    def _bring(
+        self, task: ScriptedTask, connection: int, index: int
+    ) -> Sequence[StreamItem] | None:
+        """Say what a connection brings of an item; None ends it."""
+        match self.on_item(connection, index):
+            case "cut":
+                raise ConnectionResetError
+            case "end":
+                return None
+            case "drop":
+                count = 0
+            case "repeat":
+                count = 2
+            case _:
+                count = 1
+        item = task.timeline[index].item
+        return [item] * count if self._carries(item) else []
 
     def _carries(self, item: StreamItem) -> bool:
         kinds: dict[str, type[Any] | tuple[type[Any], ...]] = {
@@ -274,15 +267,16 @@ class ScriptedPlatform:
         """Delete a task."""
         task = self._task(ref)
         task.deleted = True
-        task.changed.set()
+        self._changed.set()
 
     async def _stop(self, ref: TaskRef, word: str) -> None:
         await asyncio.sleep(self._latency)
         task, now = self._task(ref), clock()
         task.timeline[:] = [h for h in task.timeline if h.time <= now]
-        if self._info(task.timeline).status not in (TaskStatus.COMPLETED, TaskStatus.ERROR):
+        known = info_of(task.timeline, self._word).status
+        if known not in (TaskStatus.COMPLETED, TaskStatus.ERROR):
             task.timeline.append(Happening(now, status(word)))
-        task.changed.set()
+        self._changed.set()
 
     async def list_tasks(
         self,
@@ -295,7 +289,7 @@ class ScriptedPlatform:
     ) -> AsyncGenerator[Sequence[Listed], None]:
         """List all tasks, on one page."""
         del agent, status, search, sort, limit
-        yield [Listed(id=t.id, info=self._info(t.timeline)) for t in self._tasks.values()]
+        yield [Listed(id=t.id, info=info_of(t.timeline, self._word)) for t in self._tasks.values()]
 
     def _task(self, ref: TaskRef) -> ScriptedTask:
         task = self._tasks.get(ref.id)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from rxtasks.feed.limits import TICK
-from rxtasks.models import ThinkingMessage, TypingMessage
-from rxtasks.platforms.facts import Fact, Partial
-from rxtasks.testing.steps import Scripted
+from rxtasks.models import Message, ThinkingMessage, TypingMessage
+from rxtasks.platforms.facts import Fact, Metadata, Partial
+from rxtasks.testing.steps import Scripted, status
 
-__all__ = ["Happening", "ScriptedTask", "clock", "grown", "until"]
+__all__ = ["Happening", "ScriptedTask", "clock", "facts_of", "info_of", "until"]
 
 
 @dataclass(slots=True)
@@ -31,7 +33,33 @@ class ScriptedTask:
     timeline: list[Happening] = field(default_factory=list[Happening])
     turns: int = 0
     deleted: bool = False
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def happened(self, now: float) -> int:
+        """Count what has happened before a time."""
+        return sum(happening.time < now for happening in self.timeline)
+
+
+def info_of(past: Sequence[Happening], word: str) -> Metadata:
+    """Say what the metadata is; `word` is the status before anything else is said of it."""
+    said = [each.item for each in past if isinstance(each.item, Metadata)]
+    return said[-1] if said else status(word)
+
+
+def facts_of(past: Sequence[Happening], after: int) -> list[Fact]:
+    """List the newest state of what changed behind a position, in order of first appearance."""
+    facts: dict[str, Fact] = {}
+    changed: set[str] = set()
+    for index, happening in enumerate(past):
+        item = happening.item
+        if isinstance(item, TypingMessage | ThinkingMessage):
+            facts[item.id] = grown(facts.get(item.id), item)
+        elif isinstance(item, Message):
+            facts[item.id] = item
+        else:
+            continue
+        if index >= after:
+            changed.add(item.id)
+    return [fact for key, fact in facts.items() if key in changed]
 
 
 def grown(before: Fact | None, delta: TypingMessage | ThinkingMessage) -> Fact:
@@ -44,17 +72,16 @@ def grown(before: Fact | None, delta: TypingMessage | ThinkingMessage) -> Fact:
     return msgspec.structs.replace(known, thinking=known.thinking + delta.text)
 
 
-async def until(task: ScriptedTask, index: int) -> None:
-    """Wait until the item at an index has happened, or the timeline has changed."""
-    task.changed.clear()
-    left = task.timeline[index].time - clock() if index < len(task.timeline) else None
+async def until(places: Sequence[tuple[ScriptedTask, int]], changed: asyncio.Event) -> None:
+    """Wait until an item at an index of a task's timeline has happened, or a timeline changes."""
+    changed.clear()
+    times = [task.timeline[index].time for task, index in places if index < len(task.timeline)]
+    left = min(times) - clock() if times else None
     if left is not None and left <= TICK:  # a timer may fire a little early
         return
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(left):
-            await task.changed.wait()
-    except TimeoutError:
-        pass
+            await changed.wait()
 
 
 def clock() -> float:

@@ -47,10 +47,11 @@ from rxtasks.platforms.base import (
     Snapshot,
     Spent,
     TaskRef,
+    Unfinished,
     Want,
 )
 from rxtasks.platforms.gateway import Gateway
-from rxtasks.platforms.gateway.bodies import SnapshotBody, facts_of, wire_facts
+from rxtasks.platforms.gateway.bodies import AnyFact, SnapshotBody
 from rxtasks.platforms.gateway.events import (
     End,
     Live,
@@ -730,15 +731,16 @@ def test_invalid_utf_8_is_replaced() -> None:
 def test_facts_survive_the_wire() -> None:
     import msgspec
 
-    facts = [
+    facts: list[AnyFact] = [
         VALUES[0],
         Partial(id="p", text="so", thinking="far", created_at=NOW),
+        Unfinished("q"),
         Spent(id="a", usage=Usage(output=2), cost=0.25),
     ]
-    body = SnapshotBody(facts=wire_facts(facts), cursor="c")
+    body = SnapshotBody(facts=facts, cursor="c")
     found = msgspec.json.decode(encode(body), type=SnapshotBody)
 
-    assert facts_of(found.facts or []) == facts
+    assert found.facts == facts
     assert found.info is None
 
 

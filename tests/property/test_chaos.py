@@ -32,6 +32,7 @@ FIRST = 0 if os.environ.get("CI") == "true" else random.randrange(10**6)
 PLATFORMS = [
     Capabilities(stream="everything", resume="full", idle_is_completed=True),
     Capabilities(stream="everything", resume="none", idle_is_completed=True),
+    Capabilities(stream="everything", resume="none", stream_scope="client", idle_is_completed=True),
     Capabilities(stream="deltas", idle_is_completed=True),
     Capabilities(stream="hints", idle_is_completed=True),
     Capabilities(stream="nothing", idle_is_completed=True),

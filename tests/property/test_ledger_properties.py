@@ -187,7 +187,7 @@ class Merging(RuleBasedStateMachine):
         self.position = events.stop
         if self.numbered:
             out: list[Any] = self.ledger.batch(Batch(items=items, seqs=seqs, gapless=self.gapless))
-            hole, self.ledger.hole = self.ledger.hole, None
+            hole = self.ledger.take_hole()
             if hole is not None:
                 self.position = hole + 1
                 items = items[: sum(seq <= hole for seq in seqs)]

@@ -25,7 +25,7 @@ from rxtasks.models import (
     Usage,
     UserMessage,
 )
-from rxtasks.platforms.facts import Batch, Fact, Hint, Metadata, Partial, Spent
+from rxtasks.platforms.facts import Batch, Fact, Hint, Metadata, Partial, Spent, Unfinished
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ class Told:
         return self._told(self.ledger.batch(Batch(items=items, **how)))
 
     def hole(self) -> int | None:
-        return self.ledger.hole
+        return self.ledger.take_hole()
 
     def unfinished(self) -> bool:
         return self.ledger.unfinished
@@ -177,6 +177,16 @@ def test_a_poll_that_was_overtaken_by_a_later_one_does_not_undo_what_that_found(
     assert told.poll(said("a", "B"), said("b", "B"), since=quick) == [("b", 2, "B")]
     assert told.poll(said("a", "A"), said("b", "A"), since=slow) == []
     assert told.poll(said("a", "B"), said("b", "B")) == []
+
+
+def test_however_often_a_message_goes_back_and_forth_its_old_content_is_known() -> None:
+    told = Told()
+    told.stream(said("a", "A"))
+    for _ in range(20):
+        told.stream(said("a", "B"))
+        told.poll(said("a", "C"))
+        told.poll(said("a", "B"))
+    assert told.stream(said("a", "A")) == []
 
 
 def test_a_stream_that_begins_anew_after_the_turn_does_not_undo_an_edit() -> None:
@@ -362,7 +372,6 @@ def test_a_hole_asks_for_one_reconnect_and_is_filled_by_it() -> None:
     told.stream(typed("a"), seqs=[1], gapless=True)
     assert told.stream(typed("c"), seqs=[3], gapless=True) == []
     assert told.hole() == 1
-    told.ledger.hole = None
     assert told.stream(typed("b"), typed("c"), seqs=[2, 3], gapless=True) == ["bc"]
     assert told.hole() is None
 
@@ -371,7 +380,7 @@ def test_a_hole_that_the_reconnect_does_not_fill_is_told_once() -> None:
     told = Told()
     told.stream(said("a", "1"), seqs=[1], gapless=True)
     told.stream(said("c", "3"), seqs=[3], gapless=True)
-    told.ledger.hole = None
+    assert told.hole() == 1
     gap, message = told.stream(said("c", "3"), seqs=[3], gapless=True)
     assert gap == Gap(after=1, before=3)
     assert message == ("c", 1, "3")
@@ -571,3 +580,26 @@ def test_what_arrives_costs_the_same_however_long_the_history(*, reconciled: boo
         return [calls_of(work) for work in (lambda: ledger.batch(batch), poll, ledger.spent)]
 
     assert costs(2000) == costs(20)
+
+
+# ------------------------------------------------------------------ texts that polls do not tell
+
+
+def test_an_unfinished_message_without_its_text_leaves_that_to_the_stream() -> None:
+    told = Told()
+    assert told.poll(user("u"), Unfinished("m")) == [("u", 1, "go")]
+    assert told.unfinished()
+    assert told.stream(typed("some "), typed("text")) == ["some text"]
+    told.poll(user("u"), said("m", "some text"))
+    assert not told.unfinished()
+    assert told.poll(user("u"), Unfinished("m")) == []
+    assert not told.unfinished()
+
+
+def test_what_an_earlier_turn_left_unfinished_does_not_keep_a_later_one_open() -> None:
+    told = Told()
+    told.poll(user("u"), Unfinished("m"))
+    told.stream(typed("some "))
+    told.ledger.settled()
+    told.poll(user("u"), Unfinished("m"), user("v"), said("n", "text"))
+    assert not told.unfinished()

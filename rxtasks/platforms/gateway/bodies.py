@@ -7,18 +7,18 @@ have their default value; everything else has all of its fields, always.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from rxtasks.models import AnyMessage, Attachment, Message, TaskInfo, Usage
-from rxtasks.platforms.base import Fact, Metadata, Partial, Spent
+from rxtasks.models import AnyMessage, Attachment, TaskInfo
+from rxtasks.platforms.base import Metadata, Partial, Spent, Unfinished
 
 __all__ = [
     "AgentList",
     "AnswerRequest",
+    "AnyFact",
     "CancelRequest",
     "Description",
     "File",
@@ -29,14 +29,14 @@ __all__ = [
     "Started",
     "TaskBody",
     "TaskPage",
-    "WireFact",
-    "facts_of",
     "metadata_of",
-    "wire_facts",
 ]
 
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 """A client's own key for a start or a send."""
+
+AnyFact: TypeAlias = AnyMessage | Partial | Unfinished | Spent
+"""The union of all facts of a snapshot, tagged by `kind`."""
 
 _METADATA = Metadata.__struct_fields__
 
@@ -138,31 +138,11 @@ class TaskPage(Struct):
     cursor: str | None = None
 
 
-class PartialFact(Struct, tag_field="kind", tag="partial"):
-    """A message that is still being written: all of its text so far."""
-
-    id: str
-    text: str = ""
-    thinking: str = ""
-    created_at: datetime | None = None
-
-
-class SpentFact(Struct, tag_field="kind", tag="spent"):
-    """What one message has cost."""
-
-    id: str
-    usage: Usage | None = None
-    cost: float | None = None
-
-
-WireFact: TypeAlias = AnyMessage | PartialFact | SpentFact
-
-
 class SnapshotBody(Struct):
     """What one poll found; None for what was not asked for."""
 
     info: Metadata | None = None
-    facts: list[WireFact] | None = None
+    facts: list[AnyFact] | None = None
     cursor: str | None = None
 
 
@@ -172,29 +152,3 @@ class SnapshotBody(Struct):
 def metadata_of(info: TaskInfo) -> Metadata:
     """Say what is known of a task in the form of a platform's word."""
     return Metadata(**{name: getattr(info, name) for name in _METADATA})
-
-
-def wire_facts(facts: Sequence[Fact]) -> list[Any]:
-    """Tag the facts of a snapshot."""
-    return [_tagged(fact) for fact in facts]
-
-
-def _tagged(fact: Fact) -> Message | PartialFact | SpentFact:
-    if isinstance(fact, Partial):
-        return PartialFact(fact.id, fact.text, fact.thinking, fact.created_at)
-    return SpentFact(fact.id, fact.usage, fact.cost) if isinstance(fact, Spent) else fact
-
-
-def facts_of(found: Sequence[WireFact]) -> list[Fact]:
-    """Read the facts of a snapshot."""
-    return [_untagged(fact) for fact in found]
-
-
-def _untagged(fact: WireFact) -> Fact:
-    if isinstance(fact, PartialFact):
-        return Partial(
-            id=fact.id, text=fact.text, thinking=fact.thinking, created_at=fact.created_at
-        )
-    if isinstance(fact, SpentFact):
-        return Spent(id=fact.id, usage=fact.usage, cost=fact.cost)
-    return fact

@@ -28,7 +28,6 @@ from rxtasks.platforms.gateway.bodies import (
     SnapshotBody,
     StartRequest,
     TaskPage,
-    facts_of,
 )
 from rxtasks.platforms.gateway.reader import EventReader
 from rxtasks.platforms.gateway.requests import Server, files, task_path, tasks_path, wanted
@@ -172,8 +171,7 @@ class Gateway:
         found: SnapshotBody = await self._server.request(
             "GET", f"{task_path(ref)}/snapshot", SnapshotBody, params=params, timeout=_POLL
         )
-        facts = None if found.facts is None else facts_of(found.facts)
-        return Snapshot(info=found.info, facts=facts, cursor=found.cursor)
+        return Snapshot(info=found.info, facts=found.facts, cursor=found.cursor)
 
     async def open_stream(self, ref: TaskRef | None, cursor: str | None) -> AsyncGenerator[Batch]:
         """Read the log that the server keeps of a task, from a position on.

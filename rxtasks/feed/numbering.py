@@ -1,0 +1,41 @@
+"""A stream that numbers what it brings: repetitions and holes. It is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rxtasks.models import Gap
+from rxtasks.platforms.facts import Batch, StreamItem
+
+__all__ = ["Numbering"]
+
+
+class Numbering:
+    """Knows how far a numbered stream has been read."""
+
+    def __init__(self) -> None:
+        self._position: int | None = None  # of the last item
+        self._refilled: int | None = None  # the hole that a reconnect did not fill
+        self._hole: int | None = None
+
+    def take_hole(self) -> int | None:
+        """Tell, once, behind which position something was skipped: reconnect from there."""
+        hole, self._hole = self._hole, None
+        return hole
+
+    def unseen(self, batch: Batch, seqs: Sequence[int]) -> list[StreamItem]:
+        """Drop what is repeated, and stop before a hole that a reconnect may fill."""
+        items: list[StreamItem] = []
+        if batch.reset:
+            self._position = None
+        for item, seq in zip(batch.items, seqs, strict=True):
+            if self._position is not None and seq <= self._position:
+                continue
+            if batch.gapless and self._position is not None and seq > self._position + 1:
+                if self._refilled != self._position:
+                    self._refilled = self._hole = self._position
+                    break
+                items.append(Gap(after=self._position, before=seq))
+            self._position = seq
+            items.append(item)
+        return items
