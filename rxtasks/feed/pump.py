@@ -72,7 +72,7 @@ class Pump:
         self._backoff = Backoff(base=0.25, cap=30.0)
         self._idle_limit = idle_limit
         self._task: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
+        self._waiting: asyncio.Event | None = None  # for the end of a back-off
 
     @property
     def running(self) -> bool:
@@ -122,17 +122,19 @@ class Pump:
 
     def hurry(self) -> None:
         """Try again now, if it waits for its back-off: the server can be reached again."""
-        self._hurry.set()
+        if self._waiting is not None:
+            self._waiting.set()
 
     async def _pause(self, seconds: float, *, bound: bool) -> None:
         """Wait for the back-off; what the server itself asked for (`bound`) is not cut short."""
-        self._hurry.clear()
         if bound:
             await asyncio.sleep(seconds)
             return
+        self._waiting = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._hurry.wait()
+                await self._waiting.wait()
+        self._waiting = None
 
     async def _read(self, connection: _Connection) -> None:
         with connection:

@@ -12,7 +12,6 @@ import contextlib
 import secrets
 import threading
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol, TypeAlias
@@ -107,7 +106,8 @@ class TaskLog:
         self._open: dict[str, int] = {}  # id of an unfinished message -> its first delta's position
         self._subscribers: tuple[Subscriber, ...] = ()
         self._admitted: list[Subscriber] = []  # those that have not started yet
-        self._queue: deque[Callable[[], None]] = deque()
+        # No deque: an empty one takes 700 bytes, and there is a log for each task.
+        self._queue: list[Callable[[], None]] = []
         self._draining = False
         self._thread = 0
 
@@ -217,10 +217,13 @@ class TaskLog:
         if self._draining:
             return
         self._draining = True
+        done = 0
         try:
-            while self._queue:
-                self._queue.popleft()()
+            while done < len(self._queue):
+                done += 1
+                self._queue[done - 1]()
         finally:
+            del self._queue[:done]
             self._draining = False
 
     def _append(self, item: Item, *, history: bool) -> None:

@@ -11,6 +11,7 @@ from random import Random
 __all__ = ["Backoff", "Retry", "parse_retry_after"]
 
 _LONGEST_RETRY_AFTER = 3600.0
+_RANDOM = Random()  # one for all: each would take 2.5 KiB
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
@@ -28,7 +29,7 @@ class Backoff:
     base: float = 0.5
     cap: float = 30.0
     factor: float = 2.0
-    random: Random = field(default_factory=Random, repr=False, compare=False)
+    random: Random = field(default=_RANDOM, repr=False, compare=False)
 
     def delay(self, attempt: int, retry_after: float | None = None) -> float:
         """Choose the seconds to wait before a retry.
