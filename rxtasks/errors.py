@@ -154,7 +154,15 @@ class ReaderTooSlow(RxTasksError):
 
 
 class WebhookVerificationError(RxTasksError):
-    """The delivery is unsigned, wrongly signed, too old or malformed."""
+    """The delivery is unsigned, wrongly signed, too old or malformed.
+
+    Attributes:
+        status: The HTTP status to answer it with: 400 if it is malformed, else 401.
+    """
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def fresh(error: _E) -> _E:

@@ -39,6 +39,7 @@ class Facts:
         quiet: Seconds since the last delta of a text that is not final; None if there is none.
         tells: Metadata says when messages change, so that those of an idle task can wait for it.
         proved: It has been seen to say so, so that those of a running task can wait for it too.
+        hinted: Something else, as a webhook, says when to poll.
     """
 
     what: What = "metadata"
@@ -51,6 +52,7 @@ class Facts:
     quiet: float | None = None
     tells: bool = True
     proved: bool = False
+    hinted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class Cadence:
         running_messages: The longest between two polls of the messages of a running task.
         waiting: The longest while the task waits for a person or is paused.
         idle: The longest while nothing goes on.
-        safety: Between polls while a stream that carries everything is healthy.
+        safety: Between polls while a stream that carries everything is healthy, or a webhook is
+            attached.
         reconnecting: How long a broken stream that resumes by itself may take before polls help.
         quiet: How long deltas are quiet before the final text is looked for.
         stretch: By how much a delay grows with the time since the last change, while a task runs;
@@ -110,7 +113,10 @@ class Cadence:
         if facts.settled or (facts.status is TaskStatus.IDLE and facts.since_sent > self.idle):
             if messages and facts.tells:
                 return float("inf")
-            return min(self.idle, max(self.running_metadata, facts.since_change))
+            shortest = self.safety if facts.hinted else self.running_metadata
+            return min(self.idle, max(shortest, facts.since_change))
+        if facts.hinted and not (facts.status.is_final or facts.status is TaskStatus.IDLE):
+            return self._hinted(facts)
         if facts.stream == "everything":
             return self.safety
         if facts.since_drop is not None and facts.since_drop < self.reconnecting:
@@ -123,6 +129,11 @@ class Cadence:
             if messages:
                 return min(self.running_messages, max(self.quiet, self.stretch * facts.quiet))
         return self._unsettled(facts, messages=messages)
+
+    def _hinted(self, facts: Facts) -> float:
+        # That a turn has begun is seldom told: it is seen in time before one gives up on it.
+        starting = facts.status is TaskStatus.QUEUED and facts.since_sent < self.start_timeout
+        return min(self.safety, 0.4 * self.start_timeout) if starting else self.safety
 
     def _unsettled(self, facts: Facts, *, messages: bool) -> float:
         since = min(facts.since_change, facts.since_sent)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from reactivex.abc import DisposableBase
+
 from rxtasks.errors import (
     ClientClosed,
     TaskNotFound,
 )
+from rxtasks.feed.hints import Attached, HintSource
 from rxtasks.feed.watching import Watching
 from rxtasks.platforms.base import Accepted, Metadata, TaskRef
 
@@ -55,6 +58,32 @@ class Feed(Watching):
         self.state.turn.cancelled()
         self._advance()
         self.poke()
+
+    # ------------------------------------------------------------------ hints from outside
+
+    def attach(self, source: HintSource) -> DisposableBase:
+        """Let something that learns of changes say when to poll, until the bond is disposed of.
+
+        Raises:
+            ClientClosed: The client is not open.
+        """
+        self._limits.check_open()
+        return Attached(self, self._limits, source, self.state.info.id)
+
+    def attached(self, sources: int) -> None:
+        """The number of such sources has changed by so many."""
+        self._pace.sources += sources
+        self._poller.repace()
+        if sources > 0:
+            self.poke()  # of what has happened before, nobody was told
+
+    def hinted(self, *, ended: bool) -> None:
+        """Something has changed; with `ended`, the turn may have ended."""
+        if not self._limits.closing:
+            self._pace.hinted(self._limits.now(), ended=ended)
+            self.poke()
+
+    # ------------------------------------------------------------------ waiting
 
     async def wait_settled(self) -> None:
         """Wait until the latest turn has ended and been reconciled, however long that takes.

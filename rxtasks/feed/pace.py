@@ -12,6 +12,7 @@ __all__ = ["Pace"]
 
 _NEVER = float("-inf")
 _NEW = 10.0  # seconds in which a task that was just started may still be unknown to the platform
+_LAG = 10.0  # seconds in which what polls tell may be older than what a hint has told
 _TICK = 0.001  # seconds that a timer may fire early
 
 
@@ -26,12 +27,19 @@ class Pace:
     delta_at: float = _NEVER
     settled_at: float = _NEVER
     margin_at: float = _NEVER
+    told_at: float = _NEVER
+    sources: int = 0
 
     def sent(self, now: float, *, started: bool) -> None:
         """A message was accepted."""
         self.sent_at = self.changed_at = now
         if started:
             self.started_at = now
+
+    def hinted(self, now: float, *, ended: bool) -> None:
+        """Something has changed, says a source of hints; maybe the turn has ended."""
+        if ended:  # until polls confirm that, they are made as if there were no hints
+            self.told_at = self.changed_at = now
 
     @property
     def started_here(self) -> bool:
@@ -82,10 +90,11 @@ class Pace:
             stream: What a stream carries that stands now.
             lost_at: When a stream was lost that is being opened anew.
         """
+        settled = state.turn.state is TurnState.SETTLED
         return Facts(
             what=what,
             status=state.info.status,
-            settled=state.turn.state is TurnState.SETTLED,
+            settled=settled,
             since_sent=now - self.sent_at,
             since_change=now - self.changed_at,
             stream=stream,
@@ -93,4 +102,5 @@ class Pace:
             quiet=now - self.delta_at if state.ledger.live else None,
             tells=state.info.updated_at is not None,
             proved=state.metadata_tells,
+            hinted=self.sources > 0 and (settled or now - self.told_at >= _LAG),
         )

@@ -10,6 +10,7 @@ from reactivex.abc import DisposableBase
 
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.feed import Feed
+from rxtasks.feed.hints import HintSource
 from rxtasks.models import (
     Connection,
     InputRequest,
@@ -162,6 +163,28 @@ class Watched:
             )
         # A listener is not told when the stream fails: the fault itself is on "error".
         return streams[kind].subscribe(listener, _ignore)
+
+    def attach(self, source: HintSource) -> DisposableBase:
+        """Let a receiver of webhooks say when to poll.
+
+        From now on each delivery about this task brings a poll at once, and polls are otherwise
+        made at their safety pace only (`Cadence.safety`): so `result` returns as soon as the end
+        is delivered, and also if no delivery ever comes. What was delivered before is not missed.
+        Nothing is polled while nobody observes the task.
+
+        Args:
+            source: A `rxtasks.webhooks.WebhookReceiver`, or anything else that has its `watch`.
+
+        Returns:
+            A disposable that brings the usual pace back; it can be used by `with`, and from any
+            thread.
+
+        Raises:
+            ConfigurationError: The task has not been started.
+            RuntimeError: The receiver is observed on another event loop.
+        """
+        self._ref()
+        return self._feed.attach(source)
 
     def unsubscribe(self) -> None:
         """Stop polling, close the connections and complete the observers that are present.
