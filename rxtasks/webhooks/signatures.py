@@ -53,15 +53,13 @@ def keys_of(secret: str | bytes | Sequence[str | bytes]) -> Sequence[str | bytes
     Raises:
         ConfigurationError: There is none, or one is neither text nor bytes.
     """
-    secrets: Sequence[object] = [secret] if isinstance(secret, str | bytes) else [*(secret or ())]
+    secrets = [secret] if isinstance(secret, str | bytes) else [*(secret or ())]
     if not secrets:
         raise ConfigurationError("a webhook needs a secret: without one, anybody can send it")
-    several: list[str | bytes] = []
     for each in secrets:
-        if not isinstance(each, str | bytes):
+        if not isinstance(each, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"a secret is a str or bytes, not {type(each).__name__}")
-        several.append(each)
-    return several
+    return secrets
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
