@@ -38,8 +38,12 @@ class Pace:
 
     def hinted(self, now: float, *, ended: bool) -> None:
         """Something has changed, says a source of hints; maybe the turn has ended."""
-        if ended:  # until polls confirm that, they are made as if there were no hints
+        if ended:
             self.told_at = self.changed_at = now
+
+    def _doubted(self, now: float) -> bool:
+        """Whether polls have yet to confirm a hint: they are made as if there were none."""
+        return self.told_at > max(self.sent_at, self.settled_at) and now - self.told_at < _LAG
 
     @property
     def started_here(self) -> bool:
@@ -102,5 +106,5 @@ class Pace:
             quiet=now - self.delta_at if state.ledger.live else None,
             tells=state.info.updated_at is not None,
             proved=state.metadata_tells,
-            hinted=self.sources > 0 and (settled or now - self.told_at >= _LAG),
+            hinted=self.sources > 0 and (settled or not self._doubted(now)),
         )

@@ -84,7 +84,7 @@ class WebhookReceiver:
         self.deliveries, self._log = delivery_log(self._home)
 
     def __repr__(self) -> str:
-        return f"<WebhookReceiver {type(self._scheme).__name__}, {len(self._keys)} secrets>"
+        return f"<WebhookReceiver {type(self._scheme).__name__}, secrets: {len(self._keys)}>"
 
     # ------------------------------------------------------------------ what comes in
 
@@ -151,7 +151,7 @@ class WebhookReceiver:
             raise web.HTTPRequestTimeout(
                 reason=f"the body took more than {_BODY_TIME:.0f} s"
             ) from None
-        except (ClientPayloadError, web.RequestPayloadError):
+        except (ClientPayloadError, web.RequestPayloadError, ConnectionError):
             raise WebhookVerificationError("the body cannot be read", status=400) from None
 
     # ------------------------------------------------------------------ who is told

@@ -49,7 +49,11 @@ values = st.one_of(
     st.lists(anything).map(lambda parts: " ".join(f"v1,{part}" for part in parts)),
 )
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
@@ -67,7 +71,6 @@ def outcome(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except WebhookVerificationError as error:
-        assert error.status in (400, 401)
         return error
 
 
@@ -76,9 +79,10 @@ def outcome(call: Callable[[], Any]) -> Any:
 def test_whatever_comes_is_refused_and_nothing_else(
     scheme: Scheme, headers: dict[str, str], body: bytes
 ) -> None:
-    assert isinstance(
-        outcome(lambda: receiver(scheme).receive(body, headers)), WebhookVerificationError
-    )
+    result = outcome(lambda: receiver(scheme).receive(body, headers))
+
+    assert isinstance(result, WebhookVerificationError)
+    assert result.status in (400, 401)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=["standard", "body", "timestamp"])
