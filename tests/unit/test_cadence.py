@@ -38,6 +38,15 @@ TABLE = [
     ("settled: messages wait for metadata", Facts(what="messages", settled=True), INF),
     ("the same where it tells nothing", Facts(what="messages", settled=True, tells=False), 2.0),
     ("idle without a turn", Facts(status=TaskStatus.IDLE, since_change=3600.0), 120.0),
+    ("a webhook is attached", Facts(hinted=True, since_change=9.0), 30.0),
+    ("the same for messages", Facts(what="messages", hinted=True, since_change=9.0), 30.0),
+    ("attached, a stream broke", Facts(hinted=True, since_drop=0.5), 30.0),
+    ("attached, waits for a person", Facts(hinted=True, status=TaskStatus.ACTION), 30.0),
+    ("attached, just sent", Facts(hinted=True, status=TaskStatus.QUEUED, since_sent=1.0), 12.0),
+    ("attached, queued for long", Facts(hinted=True, status=TaskStatus.QUEUED), 30.0),
+    ("attached, about to settle", Facts(hinted=True, status=TaskStatus.COMPLETED), 0.4),
+    ("attached, settled a moment ago", Facts(hinted=True, settled=True), 30.0),
+    ("attached, settled an hour ago", Facts(hinted=True, settled=True, since_change=3e3), 120.0),
     ("idle, messages", Facts(what="messages", status=TaskStatus.IDLE, since_change=9.0), INF),
 ]
 
