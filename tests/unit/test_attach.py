@@ -356,6 +356,21 @@ def scripted_now(*items: Any) -> list[Any]:
     return [Happening(now(), item) for item in items]
 
 
+async def test_a_delivery_that_is_late_brings_one_poll() -> None:
+    platform = scripted(script(20.0))
+    target = receiver()
+    async with Client(platform, cadence=STEADY) as client:
+        task = await client.agent("a").run("go")
+        task.attach(target)
+        task.updates.subscribe(lambda _: None)
+        await asyncio.sleep(35.0)
+        assert task.status is TaskStatus.COMPLETED  # a safety poll has found out
+        start = now()
+        deliver(target, task)
+        await asyncio.sleep(25.0)
+        assert moments(platform, start) == [0.0]
+
+
 async def test_the_next_turn_goes_on_in_the_same_way() -> None:
     platform = scripted(script(10.0), script(15.0))
     target = receiver()
@@ -508,6 +523,8 @@ async def test_attaching_keeps_neither_the_task_nor_its_feed_alive() -> None:
 async def test_deliveries_and_detaching_after_the_client_has_closed_do_nothing() -> None:
     target = receiver()
     platform = scripted()
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     async with Client(platform) as client:
         task = await client.agent("a").run("go")
         bond = task.attach(target)
@@ -516,7 +533,7 @@ async def test_deliveries_and_detaching_after_the_client_has_closed_do_nothing()
     bond.dispose()
     await asyncio.sleep(1.0)
 
-    assert platform.polls == []
+    assert (platform.polls, reported) == ([], [])
     with pytest.raises(Exception, match="closed"):
         task.attach(target)
 
@@ -557,10 +574,17 @@ async def test_anything_that_can_be_watched_will_do() -> None:
     queue, platform = Queue(), scripted(script(20.0))
     async with Client(platform, cadence=STEADY) as client:
         task = await client.agent("a").run("go")
-        task.attach(queue)
+        bond = task.attach(queue)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(20.0)
         queue.hint(True)
         start = now()
         await waiting
         assert now() - start <= 0.001
+        with bond:
+            task.updates.subscribe(lambda _: None)
+            await asyncio.sleep(1.0)
+        polls = len(platform.polls)
+        queue.hint(True)  # it did not listen, and is not listened to
+        await asyncio.sleep(0.1)
+        assert len(platform.polls) == polls

@@ -326,6 +326,7 @@ async def test_a_delivery_may_come_on_any_thread() -> None:
     target = receiver()
     seen: list[tuple[str, threading.Thread]] = []
     target.deliveries.subscribe(lambda d: seen.append((d.id, threading.current_thread())))
+    asyncio.get_running_loop().set_debug(True)  # what is not safe between threads raises
     await asyncio.gather(*(asyncio.to_thread(deliver, target, str(n % 50)) for n in range(200)))
     await turns()
 
@@ -402,6 +403,7 @@ async def test_a_watch_is_told_of_what_was_delivered_before(status: str, ended: 
     hints: list[bool] = []
     target.watch("task-1", hints.append, lambda: None)
     target.watch("task-2", hints.append, lambda: None)
+    target.watch("task-1", hints.append, lambda: None).dispose()
     assert hints == []
     await turns()
 
