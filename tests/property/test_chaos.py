@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from reactivex.disposable import Disposable
 
 from rxtasks import (
     AgentMessage,
@@ -110,6 +112,26 @@ def faulty(platform: ScriptedPlatform, dice: random.Random) -> None:
     )
 
 
+class Webhooks:
+    """Tells that something has changed, at random times, true or not."""
+
+    def __init__(self, dice: random.Random) -> None:
+        times = [dice.uniform(0, 60) for _ in range(dice.randint(0, 6))]
+        self._hints = [(time, dice.random() < 0.5) for time in times]
+
+    def watch(
+        self, task_id: str, on_hint: Callable[[bool], None], on_end: Callable[[], None]
+    ) -> Disposable:
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(after, on_hint, ended) for after, ended in self._hints]
+
+        def stop() -> None:
+            for timer in timers:
+                timer.cancel()
+
+        return Disposable(stop)
+
+
 async def chaos(seed: int) -> None:
     dice = random.Random(seed)
     turns = [random_turn(dice, number) for number in range(dice.randint(1, 3))]
@@ -126,6 +148,7 @@ async def chaos(seed: int) -> None:
         task = await client.agent("a").run("turn 0")
         observer = Observer()
         subscription = task.messages.subscribe(observer, raised.append)
+        bonds = [task.attach(Webhooks(dice)) for _ in range(dice.choice([0, 0, 1, 2]))]
         truth: dict[str, str] = {}
         for number, turn in enumerate(turns):
             if number:
@@ -143,6 +166,8 @@ async def chaos(seed: int) -> None:
             assert (result.status, result.text) == ("completed", turn.text)
             assert {m.id for m in result.messages if not m.is_user()} == truth.keys()
         subscription.dispose()
+        for bond in bonds:
+            bond.dispose()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert platform.open_streams == 0
