@@ -36,7 +36,13 @@ class Home:
             RuntimeError: There is none, and none is running.
         """
         if self._loop is None or self._loop.is_closed():
-            self._loop = asyncio.get_running_loop()
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                raise RuntimeError(
+                    "a receiver is observed on a running event loop: do so in on_startup of the "
+                    "application, for one"
+                ) from None
         return self._loop
 
     def retain(self) -> None:

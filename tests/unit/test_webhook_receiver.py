@@ -336,7 +336,7 @@ async def test_a_delivery_may_come_on_any_thread() -> None:
 
 def test_it_cannot_be_observed_without_a_loop_or_on_two() -> None:
     target = receiver()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="on_startup"):
         target.deliveries.subscribe(print)
 
     async def observe() -> None:
