@@ -82,6 +82,8 @@ class WebhookReceiver:
         self._context = contextvars.Context()  # observers see nothing of a request
         self.deliveries: Deliveries
         self.deliveries, self._log = delivery_log(self._home)
+        # By this asyncio, and with it aiohttp, knows what can be awaited when it is called.
+        self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
 
     def __repr__(self) -> str:
         return f"<WebhookReceiver {type(self._scheme).__name__}, secrets: {len(self._keys)}>"
@@ -102,6 +104,10 @@ class WebhookReceiver:
             _logger.warning("a delivery to %.200s was refused: %s", request.path, error)
             return _answer(error.status, str(error))
         return web.Response(status=204)
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        """Answer a request: a receiver is a handler itself, as in `add_post("/hook", receiver)`."""
+        return await self.handle(request)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> WebhookDelivery | None:
         """Check a delivery, and tell those who observe.

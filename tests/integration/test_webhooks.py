@@ -77,6 +77,7 @@ async def hook(
     receiver = WebhookReceiver(secret, **options)
     app = web.Application(middlewares=middlewares, client_max_size=app_limit)
     app.router.add_post("/hook", receiver.handle)
+    app.router.add_post("/itself", receiver)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=lingering)
     await runner.setup()
     try:
@@ -290,3 +291,11 @@ async def test_a_task_ends_when_its_webhook_comes() -> None:
     assert time.monotonic() - start < 10.0  # without it, 30 s
     assert result.text == "Done."
     assert len(platform.polls) == 3  # at the start, at the delivery, and all of the turn
+
+
+async def test_a_receiver_is_a_handler_itself() -> None:
+    async with hook() as served:
+        headers = sign(BODY, SECRET, id="msg_1")
+        served.url = served.url.replace("/hook", "/itself")
+        assert await served.post(BODY, headers) == (204, "")
+        await until(lambda: served.seen)
