@@ -126,17 +126,25 @@ class Poller:
 
     def _fire(self) -> None:
         self._timer = None
-        not_before = self._limits.budget.not_before
-        if self._limits.now() < not_before - TICK:  # another task was told to wait meanwhile
-            self._timer = self._limits.at(not_before, self._fire)
+        if self._held_back():
             return
         self._waiting = True
         self._limits.submit(self._launch)
+
+    def _held_back(self) -> bool:
+        """Whether another task was told to wait meanwhile; then this one waits as long."""
+        not_before = self._limits.budget.not_before
+        if self._limits.now() >= not_before - TICK:
+            return False
+        self._timer = self._limits.at(not_before, self._fire)
+        return True
 
     def _launch(self) -> bool:
         if not (self._running and self._waiting):
             return False
         self._waiting = False
+        if self._held_back():  # while it waited for a place
+            return False
         together = self._limits.now() + _TOGETHER
         want = Want(
             info=self._metadata_at <= together,

@@ -508,6 +508,26 @@ async def test_a_429_slows_all_tasks_down() -> None:
         assert len(platform.polls) > 0
 
 
+async def test_a_429_holds_back_polls_that_wait_for_a_place() -> None:
+    script = [at(0.1, status("running")), at(1000.0, status("completed"))]
+    platform = ScriptedPlatform(script, capabilities=POLLS, latency=0.5)
+    async with Client(platform, max_polls=2) as client:
+        tasks = [await client.agent("a").run(str(n)) for n in range(20)]
+        for task in tasks:
+            task.updates.subscribe(lambda _: None)
+        await asyncio.sleep(30)
+        refused = len(platform.polls) + 1
+        platform.on_poll = lambda n: (
+            RateLimited("slow", status=429, retry_after=15.0) if n == refused else None
+        )
+        await asyncio.sleep(2.0)  # it is answered within a second
+        platform.polls.clear()
+        await asyncio.sleep(12.0)
+        assert platform.polls == []
+        await asyncio.sleep(3.0)
+        assert len(platform.polls) > 0
+
+
 async def test_polls_of_many_tasks_share_their_places() -> None:
     platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS, latency=0.2)
     most = busy = 0
