@@ -20,8 +20,9 @@ What: TypeAlias = Literal["metadata", "messages"]
 Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
 """What a stream carries."""
 
-
-_ALONE = 0.7  # of a delay, where one poll does what else takes two
+_TICK = 0.001  # seconds that a timer may fire early
+_FLOWING = 2.5  # times as long as else at most, while a stream brings the text of a message
+_LONG_TOOL = 60.0  # seconds after which a tool is looked at the less often, the longer it takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,13 @@ class Facts:
         settled: The latest turn has ended and been reconciled.
         since_sent: Seconds since a message was accepted.
         since_change: Seconds since anything changed.
+        since_answer: Seconds since a message of an agent, or a webhook, said what may end the turn.
         stream: What a stream carries that stands now and is healthy; "nothing" if none does.
         since_drop: Seconds since a stream broke that is being reconnected; None if none is.
         quiet: Seconds since the last delta of a text that is not final; None if there is none.
         tells: Metadata says when messages change, so that those of an idle task can wait for it.
-        proved: It has been seen to say so, so that those of a running task can wait for it too.
         hinted: Something else, as a webhook, says when to poll.
+        tool: A tool, or an agent of a workforce, is at work.
     """
 
     what: What = "metadata"
@@ -47,12 +49,13 @@ class Facts:
     settled: bool = False
     since_sent: float = float("inf")
     since_change: float = 0.0
+    since_answer: float = float("inf")
     stream: Carried = "nothing"
     since_drop: float | None = None
     quiet: float | None = None
     tells: bool = True
-    proved: bool = False
     hinted: bool = False
+    tool: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,16 @@ class Cadence:
         fastest: Between polls right after a message was accepted, and after a change.
         running_metadata: The longest between two polls of the metadata of a running task.
         running_messages: The longest between two polls of the messages of a running task.
+        ending: From a message of an agent to the next poll of the metadata: a turn often ends just
+            after one. Polls that find it still running follow in times that triple.
+        tool: Between polls of messages while a tool is at work, since nothing else is expected;
+            one that takes longer than a minute is looked at the less often, the longer it takes.
+        typing: Between polls of messages while a text grows that no stream brings.
         waiting: The longest while the task waits for a person or is paused.
         idle: The longest while nothing goes on.
         safety: Between polls while a stream that carries everything is healthy, or a webhook is
             attached.
-        reconnecting: How long a broken stream that resumes by itself may take before polls help.
+        reconnecting: How long a broken stream that carries everything may take before polls help.
         quiet: How long deltas are quiet before the final text is looked for.
         stretch: By how much a delay grows with the time since the last change, while a task runs;
             when it has settled, the delay is as long as that time.
@@ -81,16 +89,19 @@ class Cadence:
         grace: How long a message may stay unfinished after the platform said that it is idle.
     """
 
-    fastest: float = 0.4
+    fastest: float = 0.3
     running_metadata: float = 2.0
-    running_messages: float = 5.0
+    running_messages: float = 2.0
+    ending: float = 0.15
+    tool: float = 0.8
+    typing: float = 0.7
     waiting: float = 30.0
     idle: float = 120.0
     safety: float = 30.0
     reconnecting: float = 2.0
-    quiet: float = 0.3
+    quiet: float = 0.2
     stretch: float = 0.25
-    jitter: float = 0.1
+    jitter: float = 0.05
     margin: float = 5.0
     margin_every: float = 5.0
     linger: float = 10.0
@@ -122,28 +133,37 @@ class Cadence:
         if facts.since_drop is not None and facts.since_drop < self.reconnecting:
             # The stream will make up for what it missed, in order: give it a moment.
             return self.reconnecting - facts.since_drop
-        if facts.quiet is not None and facts.stream == "deltas":
-            # While text flows, the message is not final; once it is quiet, it may be.
-            if facts.quiet < self.quiet:
-                return self.running_messages if messages else self.running_metadata
-            if messages:
-                return min(self.running_messages, max(self.quiet, self.stretch * facts.quiet))
-        return self._unsettled(facts, messages=messages)
+        since = min(facts.since_change, facts.since_sent)
+        if facts.status in (TaskStatus.ACTION, TaskStatus.PAUSED):
+            return self._stretched(self.waiting, since=since)
+        if messages:
+            return self._messages(facts, since=since)
+        return self._metadata(facts, since=since)
 
     def _hinted(self, facts: Facts) -> float:
         # That a turn has begun is seldom told: it is seen in time before one gives up on it.
         starting = facts.status is TaskStatus.QUEUED and facts.since_sent < self.start_timeout
         return min(self.safety, 0.4 * self.start_timeout) if starting else self.safety
 
-    def _unsettled(self, facts: Facts, *, messages: bool) -> float:
-        since = min(facts.since_change, facts.since_sent)
-        if facts.status in (TaskStatus.ACTION, TaskStatus.PAUSED):
-            return self._stretched(self.waiting, since=since)
-        if facts.proved:
-            if messages:
-                return self.running_messages
-            return _ALONE * self._stretched(self.running_metadata, since=since)
-        longest = self.running_messages if messages else self.running_metadata
+    def _metadata(self, facts: Facts, *, since: float) -> float:
+        if facts.status is not TaskStatus.RUNNING:  # it is about to start, or to settle
+            since = min(since, facts.since_answer)
+            return self._stretched(self.running_metadata, since=since)
+        return min(self.running_metadata, max(self.ending, 2.0 * facts.since_answer))
+
+    def _messages(self, facts: Facts, *, since: float) -> float:
+        longest = self.running_messages
+        if facts.status is TaskStatus.QUEUED:
+            return longest  # nothing is said before the metadata says that it runs
+        if facts.quiet is not None and facts.stream == "deltas":
+            # While text flows, the message is not final; once it is quiet, it may be.
+            if facts.quiet < self.quiet - _TICK:
+                return _FLOWING * longest
+            return min(longest, max(self.quiet, self.stretch * facts.quiet))
+        if facts.quiet is not None:
+            return min(longest, max(self.typing, self.stretch * since))
+        if facts.tool:
+            return min(longest, self.tool * max(1.0, since / _LONG_TOOL))
         return self._stretched(longest, since=since)
 
     def _stretched(self, longest: float, *, since: float) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rxtasks.feed.cadence import Cadence, Carried, Facts, What
 from rxtasks.feed.state import State
 from rxtasks.feed.turn import TurnState
+from rxtasks.models import AgentErrorMessage, AgentMessage, AgentRunMessage, Delta, EventValue
 
 __all__ = ["Pace"]
 
+_ENDINGS = (AgentMessage, AgentErrorMessage, AgentRunMessage)  # turns end with one of them
 _NEVER = float("-inf")
 _NEW = 10.0  # seconds in which a task that was just started may still be unknown to the platform
 _LAG = 10.0  # seconds in which what polls tell may be older than what a hint has told
@@ -24,6 +27,7 @@ class Pace:
     started_at: float = _NEVER
     sent_at: float = _NEVER
     changed_at: float = _NEVER
+    answered_at: float = _NEVER
     delta_at: float = _NEVER
     settled_at: float = _NEVER
     margin_at: float = _NEVER
@@ -39,11 +43,19 @@ class Pace:
     def hinted(self, now: float, *, ended: bool) -> None:
         """Something has changed, says a source of hints; maybe the turn has ended."""
         if ended:
-            self.told_at = self.changed_at = now
+            self.told_at = self.answered_at = now
 
     def _doubted(self, now: float) -> bool:
         """Whether polls have yet to confirm a hint: they are made as if there were none."""
         return self.told_at > max(self.sent_at, self.settled_at) and now - self.told_at < _LAG
+
+    def saw(self, values: Sequence[EventValue | list[Delta]], now: float) -> None:
+        """Something changed."""
+        self.changed_at = now
+        if isinstance(values[-1], list):
+            self.delta_at = now
+        if any(isinstance(value, _ENDINGS) for value in values):
+            self.answered_at = now
 
     @property
     def started_here(self) -> bool:
@@ -101,10 +113,11 @@ class Pace:
             settled=settled,
             since_sent=now - self.sent_at,
             since_change=now - self.changed_at,
+            since_answer=now - self.answered_at,
             stream=stream,
             since_drop=None if lost_at is None else now - lost_at,
             quiet=now - self.delta_at if state.ledger.live else None,
             tells=state.info.updated_at is not None,
-            proved=state.metadata_tells,
             hinted=self.sources > 0 and (settled or not self._doubted(now)),
+            tool=bool(state.tools),
         )

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
 from rxtasks.feed.outcome import Outcome, PollMark
-from rxtasks.feed.telling import Telling
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
+    AgentRunMessage,
     Connection,
     Delta,
     Message,
     TaskInfo,
     TaskStatus,
     TaskUpdate,
+    ToolMessage,
     UserMessage,
 )
 from rxtasks.platforms.base import Accepted, Batch, Metadata, Snapshot, TaskRef
@@ -56,6 +58,7 @@ class State:
         ledger: Which messages are known.
         cursor: Where the next poll of messages goes on.
         connection: How the task is being watched; whoever watches it sets this.
+        tools: The ids of messages about tools, and agents of a workforce, that are at work.
     """
 
     def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
@@ -64,6 +67,7 @@ class State:
         self.ledger: Ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
         self.cursor: str | None = None
         self.connection: Connection = "idle"
+        self.tools: set[str] = set()
         self._delta_key: tuple[str, type[Delta]] | None = None
         self._platform = platform
         self._turn_cursor: str | None = None
@@ -74,7 +78,7 @@ class State:
         self._heard = False  # the platform has said something of the task
         self._was = turn.state
         self._unknown_words: set[str] = set()
-        self._telling = Telling()
+        self._explained = False  # messages came since the metadata was read
 
     # ------------------------------------------------------------------ what arrives
 
@@ -134,6 +138,7 @@ class State:
                 snapshot.facts, mark.tick, streaming=streaming, aligned=aligned
             )
             self.cursor = snapshot.cursor if snapshot.cursor is not None else self.cursor
+        self._note_tools(items)
         past = self._past(items) if first else 0
         history = items[:past]
         # The metadata was read before the messages; told after them, a settled word finds the
@@ -146,27 +151,24 @@ class State:
         outcome.history = [item for item in history if not isinstance(item, Metadata)]
         if snapshot.facts is not None:
             self._reconcile(outcome, snapshot, mark, now, proved=proved)
-        changed = before != (self.info.updated_at, self.info.platform_state)
-        outcome.look = changed and snapshot.facts is None
-        news = None
-        if snapshot.facts is not None:
-            news = not first and any(isinstance(item, Message) for item in items)
-        self._telling.polled(
-            before=before[0],
-            after=snapshot.info.updated_at if snapshot.info is not None else None,
-            changed=before[1] != self.info.platform_state,
-            news=news,
+        outcome.look = snapshot.facts is None and self._says_more(*before)
+        self._explained = snapshot.facts is not None and (
+            any(isinstance(item, Message) for item in items)
+            or (self._explained and snapshot.info is None)
         )
         return outcome
 
-    @property
-    def metadata_tells(self) -> bool:
-        """Whether the metadata has been seen to change whenever messages do."""
-        return self._telling.proved
+    def _says_more(self, updated_at: datetime | None, word: str | None) -> bool:
+        """Whether the metadata has changed, and not just because of messages that are known."""
+        if word != self.info.platform_state:
+            return True
+        explained = self._explained and self.turn.state is TurnState.ACTIVE
+        return updated_at != self.info.updated_at and not explained
 
     def batch(self, batch: Batch, now: float) -> Outcome:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
+        self._note_tools(items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         return outcome
@@ -216,7 +218,7 @@ class State:
             return
         # A poll that read a settled word first, and then all messages of the turn, will do.
         whole = mark.cursor is None or (mark.cursor == self._turn_cursor and mark.margin)
-        if snapshot.info is None or not (mark.reconcile or (whole and proved)):
+        if not (mark.reconcile or (snapshot.info is not None and whole and proved)):
             outcome.reconcile = True
             return
         if self.ledger.unfinished and not self.turn.overdue(now):
@@ -232,8 +234,19 @@ class State:
             outcome.values.extend(self._failure(self.turn.failure))
         self._tell(outcome.values)
         self.ledger.settled()
+        self.tools.clear()
         self._delta_key = None
         outcome.settled, outcome.reconcile = True, False
+
+    def _note_tools(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if isinstance(item, ToolMessage):
+                working = not item.status.is_final
+            elif isinstance(item, AgentRunMessage):
+                working = item.status in (TaskStatus.QUEUED, TaskStatus.RUNNING)
+            else:
+                continue
+            (self.tools.add if working else self.tools.discard)(item.id)
 
     def _failure(self, why: str) -> list[Any]:
         # Others begin turns too, so the number of our sends would not do.

@@ -18,14 +18,7 @@ from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.feed.waiters import Waiters
-from rxtasks.models import (
-    Connection,
-    FatalFault,
-    TaskFault,
-    TaskInfo,
-    TaskStatus,
-    TransportFault,
-)
+from rxtasks.models import Connection, FatalFault, TaskFault, TaskInfo, TaskStatus, TransportFault
 from rxtasks.platforms.base import Batch, Platform, TaskRef, Want
 from rxtasks.streams.log import TaskLog
 from rxtasks.wire.backoff import Backoff
@@ -33,6 +26,8 @@ from rxtasks.wire.backoff import Backoff
 __all__ = ["Watching"]
 
 _logger = logging.getLogger("rxtasks.feed")
+
+_SOON = 0.4  # seconds after the loss of a stream in which it may be back before the status is read
 
 
 class Watching:
@@ -76,6 +71,8 @@ class Watching:
         self._limits = limits
         self._users = 0
         self._poller = Poller(limits, self, Backoff(base=0.5, cap=30.0))
+        whole = can.stream == "everything"  # for no other can polls wait
+        self._repace = self._poller.repace if whole else self._poller.hasten
         self._stream = StreamHolder(limits, self, platform, shared=shared, idle_limit=idle_limit)
         self._waiters = Waiters()
         self._timers = Timers(limits)
@@ -196,10 +193,11 @@ class Watching:
 
     def facts(self, what: What) -> Facts:
         """On what the pace of one kind of poll depends at present."""
-        stream = self._platform.capabilities.stream if self._stream.open else "nothing"
-        return self._pace.facts(
-            what, self._limits.now(), self.state, stream=stream, lost_at=self._stream.lost_at
-        )
+        now, carries, lost_at = self._limits.now(), self._platform.capabilities.stream, None
+        if carries == "everything":  # no other makes up for what it missed: nothing waits for it
+            lost_at = self._stream.lost_at
+        stream = carries if self._stream.open else "nothing"
+        return self._pace.facts(what, now, self.state, stream=stream, lost_at=lost_at)
 
     # ------------------------------------------------------------------ the stream
 
@@ -217,14 +215,14 @@ class Watching:
     def stream_changed(self) -> None:
         """The stream was opened or is over, or there is a place for it: the pace changes."""
         self._watch()
-        self._poller.repace()
+        self._repace()
 
     def stream_failed(self, fault: TransportFault) -> None:
         """The stream was lost and will be opened anew."""
         self.fault(fault)
-        self._poller.repace()
+        self._repace()
         if not self._poller.failing:  # a clean end and a cut look the same: only the status tells
-            self._poller.poke(metadata=True, delay=self._limits.cadence.fastest)
+            self._poller.poke(metadata=True, delay=_SOON)
 
     def has_settled(self) -> bool:
         """Whether the latest turn has ended and been reconciled."""
@@ -243,7 +241,7 @@ class Watching:
 
     # ------------------------------------------------------------------ what follows
 
-    def _apply(self, outcome: Outcome) -> None:
+    def _apply(self, outcome: Outcome, *, changed: bool = True) -> None:
         """Append what is new to the log, and do what follows from it."""
         now = self._limits.now()
         if outcome.began:
@@ -251,9 +249,10 @@ class Watching:
         if outcome.history:
             self.log.append(outcome.history, history=True)
         if outcome.values:
-            self._pace.changed_at = now
+            if changed:
+                self._pace.saw(outcome.values, now)
             if isinstance(outcome.values[-1], list):
-                self._deltas_came(now)
+                self._deltas_came()
             self.log.append(outcome.values)
         if outcome.settled:
             self._pace.settled_at = now
@@ -267,16 +266,15 @@ class Watching:
     def _poll_for(self, outcome: Outcome) -> None:
         """Poll sooner, if what arrived says that there is more to find."""
         deltas_only = self._platform.capabilities.stream == "deltas"
-        if deltas_only and not all(isinstance(value, list) for value in outcome.values):
+        if not all(isinstance(value, list) for value in outcome.values):
             self._poller.hasten()
-        if outcome.poll or outcome.reconcile:
+        if outcome.poll or (outcome.reconcile and not outcome.look):
             self.poke()
         elif outcome.look or (outcome.switched and deltas_only):
             self._poller.poke(messages=True)
 
-    def _deltas_came(self, now: float) -> None:
-        """Note the time; when a text has gone quiet, its final form is looked for."""
-        self._pace.delta_at = now
+    def _deltas_came(self) -> None:
+        """When a text has gone quiet, its final form is looked for."""
         if self._platform.capabilities.stream == "deltas" and "quiet" not in self._timers:
             self._timers.set("quiet", self._pace.quiet_at, self._gone_quiet)
 
@@ -303,7 +301,7 @@ class Watching:
             self._timers.set("linger", self._pace.linger_end, self._watch)
         if (connection := self._connection()) != self.state.connection:
             self.state.connection = connection
-            self._advance()
+            self._apply(self.state.advance(self._limits.now()), changed=False)
 
     def _connection(self) -> Connection:
         if self._stream.open:

@@ -12,23 +12,43 @@ STEADY = Cadence(jitter=0.0)
 
 TABLE = [
     # what, facts, seconds
-    ("just sent", Facts(since_sent=0.0, since_change=0.0), 0.4),
-    ("just sent, long after the last change", Facts(since_sent=0.1, since_change=900.0), 0.4),
-    ("running, changed a moment ago", Facts(since_change=1.0), 0.4),
-    ("running, quiet for 4 s", Facts(since_change=4.0), 1.0),
+    ("just sent", Facts(status=TaskStatus.QUEUED, since_sent=0.0), 0.3),
+    ("sent long after the last change", Facts(what="messages", since_sent=0.1), 0.3),
+    (
+        "queued for 4 s: metadata",
+        Facts(status=TaskStatus.QUEUED, since_sent=4.0, since_change=4.0),
+        1.0,
+    ),
+    ("queued for long: metadata", Facts(status=TaskStatus.QUEUED, since_change=60.0), 2.0),
+    (
+        "queued: messages wait for the start",
+        Facts(what="messages", status=TaskStatus.QUEUED, since_sent=0.0),
+        2.0,
+    ),
+    ("running: metadata", Facts(since_change=0.0), 2.0),
+    ("an agent's message just came: metadata", Facts(since_answer=0.0), 0.15),
+    ("the same 0.15 s later", Facts(since_answer=0.15), 0.3),
+    ("an agent's message came a while ago", Facts(since_answer=3.0), 2.0),
+    ("changed a moment ago: messages", Facts(what="messages", since_change=1.0), 0.3),
+    ("quiet for 4 s: messages", Facts(what="messages", since_change=4.0), 1.0),
     ("running, quiet for long: metadata", Facts(since_change=600.0), 2.0),
-    ("running, quiet for long: messages", Facts(what="messages", since_change=600.0), 5.0),
+    ("running, quiet for long: messages", Facts(what="messages", since_change=600.0), 2.0),
+    ("a tool is at work", Facts(what="messages", tool=True, since_change=0.0), 0.8),
+    ("a tool has been for 30 s", Facts(what="messages", tool=True, since_change=30.0), 0.8),
+    ("a tool has been for 90 s", Facts(what="messages", tool=True, since_change=90.0), 1.2),
+    ("a tool has been for an hour", Facts(what="messages", tool=True, since_change=3600.0), 2.0),
+    ("a tool is at work: metadata", Facts(tool=True, since_change=0.0), 2.0),
     ("a stream carries everything", Facts(stream="everything"), 30.0),
     ("the same for messages", Facts(what="messages", stream="everything"), 30.0),
     ("such a stream broke 0.5 s ago", Facts(since_drop=0.5), 1.5),
-    ("it has not come back", Facts(since_drop=3.0, since_change=0.0), 0.4),
+    ("it has not come back", Facts(what="messages", since_drop=3.0, since_change=0.0), 0.3),
     ("deltas flow: messages", Facts(what="messages", stream="deltas", quiet=0.1), 5.0),
     ("deltas flow: metadata", Facts(stream="deltas", quiet=0.1, since_change=0.1), 2.0),
-    ("deltas went quiet: metadata", Facts(stream="deltas", quiet=0.3, since_change=0.3), 0.4),
-    ("metadata tells: it is polled faster", Facts(proved=True, since_change=600.0), 1.4),
-    ("metadata tells: messages wait", Facts(what="messages", proved=True, since_change=0.1), 5.0),
-    ("deltas went quiet", Facts(what="messages", stream="deltas", quiet=0.3), 0.3),
-    ("deltas quiet for 8 s", Facts(what="messages", stream="deltas", quiet=8.0), 2.0),
+    ("deltas went quiet", Facts(what="messages", stream="deltas", quiet=0.2), 0.2),
+    ("the timer fired early", Facts(what="messages", stream="deltas", quiet=0.1995), 0.2),
+    ("deltas quiet for 6 s", Facts(what="messages", stream="deltas", quiet=6.0), 1.5),
+    ("polls bring a text", Facts(what="messages", quiet=0.0, since_change=0.0), 0.7),
+    ("they brought none of it for 6 s", Facts(what="messages", quiet=6.0, since_change=6.0), 1.5),
     ("waits for a person", Facts(status=TaskStatus.ACTION, since_change=40.0), 10.0),
     ("waits for a person for an hour", Facts(status=TaskStatus.ACTION, since_change=3600.0), 30.0),
     ("paused", Facts(status=TaskStatus.PAUSED, since_change=3600.0), 30.0),
@@ -44,7 +64,7 @@ TABLE = [
     ("attached, waits for a person", Facts(hinted=True, status=TaskStatus.ACTION), 30.0),
     ("attached, just sent", Facts(hinted=True, status=TaskStatus.QUEUED, since_sent=1.0), 12.0),
     ("attached, queued for long", Facts(hinted=True, status=TaskStatus.QUEUED), 30.0),
-    ("attached, about to settle", Facts(hinted=True, status=TaskStatus.COMPLETED), 0.4),
+    ("attached, about to settle", Facts(hinted=True, status=TaskStatus.COMPLETED), 0.3),
     ("attached, settled a moment ago", Facts(hinted=True, settled=True), 30.0),
     ("attached, settled an hour ago", Facts(hinted=True, settled=True, since_change=3e3), 120.0),
     ("idle, messages", Facts(what="messages", status=TaskStatus.IDLE, since_change=9.0), INF),
@@ -59,12 +79,14 @@ def test_the_delay_is_that_of_the_table(name: str, facts: Facts, seconds: float)
 def test_jitter_shortens_a_delay_by_at_most_its_share() -> None:
     delays = {Cadence().next_delay(Facts(since_change=600.0)) for _ in range(200)}
     assert len(delays) > 100
-    assert all(1.8 <= delay <= 2.0 for delay in delays)
+    assert all(1.9 <= delay <= 2.0 for delay in delays)
 
 
 def test_no_status_of_a_running_task_stays_unseen_for_more_than_two_seconds() -> None:
     for quiet in range(0, 7200, 7):
-        assert STEADY.next_delay(Facts(since_change=float(quiet))) <= 2.0
+        for status in (TaskStatus.QUEUED, TaskStatus.RUNNING):
+            facts = Facts(status=status, since_change=float(quiet), since_answer=quiet + 0.5)
+            assert STEADY.next_delay(facts) <= 2.0
 
 
 def test_a_429_makes_everybody_wait_as_long_as_was_asked() -> None:

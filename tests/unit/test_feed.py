@@ -458,6 +458,77 @@ async def test_a_healthy_stream_makes_polls_rare() -> None:
         assert len(platform.polls) <= 14
 
 
+async def test_a_stream_of_deltas_that_breaks_puts_no_poll_off() -> None:
+    # Silent for a minute, it counts as lost; it cannot make up for anything when it is back.
+    platform = ScriptedPlatform(
+        [at(0.1, status("running")), at(1.0, typing("m", "x")), at(1.1, agent("m", "x"))],
+        capabilities=DELTAS,
+    )
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        task.messages.subscribe(lambda _: None)
+        await asyncio.sleep(300)
+    assert len(platform.streams) > 3
+    for polls in (
+        [p.time for p in platform.polls if p.want.info],
+        [p.time for p in platform.polls if p.want.messages],
+    ):
+        assert max(b - a for a, b in itertools.pairwise(polls)) <= 2.01
+
+
+async def test_the_status_is_looked_for_right_after_an_agents_message() -> None:
+    platform = ScriptedPlatform(
+        [at(0.1, status("running")), at(20.0, agent("m", "x")), at(20.1, status("completed"))],
+        capabilities=POLLS,
+    )
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        loop = asyncio.get_running_loop()
+        told: list[float] = []
+        task.messages.filter(Message.is_agent).subscribe(lambda _: told.append(loop.time()))
+        await task.result()
+        assert loop.time() - told[0] <= 0.2
+
+
+async def test_a_tool_at_work_is_looked_at_steadily() -> None:
+    platform = ScriptedPlatform(
+        [
+            at(0.1, status("running")),
+            at(0.2, tool("t", "list", "running")),
+            at(40.0, tool("t", "list", "completed", "4 files")),
+            at(600.0, status("completed")),
+        ],
+        capabilities=POLLS,
+    )
+    async with Client(platform, cadence=Cadence(jitter=0.0)) as client:
+        task = await client.agent("a").run("go")
+        began = asyncio.get_running_loop().time()
+        task.messages.subscribe(lambda _: None)
+        await asyncio.sleep(100)
+    polls = [p.time - began for p in platform.polls if p.want.messages]
+    gaps = [(b, b - a) for a, b in itertools.pairwise(polls)]
+    assert {round(gap, 3) for when, gap in gaps if 5 < when < 40} == {0.8}
+    assert max(gap for when, gap in gaps if when > 60) == pytest.approx(2.0)
+
+
+async def test_a_stream_that_is_let_go_after_a_turn_is_no_change() -> None:
+    platform = ScriptedPlatform(
+        [at(0.1, status("running")), at(1.0, agent("m", "x")), at(1.1, status("completed"))],
+        capabilities=DELTAS,
+    )
+    async with Client(platform, cadence=Cadence(jitter=0.0, linger=5.0)) as client:
+        task = await client.agent("a").run("go")
+        seen: list[str] = []
+        task.updates.subscribe(lambda update: seen.append(update.connection))
+        await task.result()
+        platform.polls.clear()
+        await asyncio.sleep(9)
+    assert seen[-1] == "idle"
+    polls = [p.time for p in platform.polls if p.want.info]
+    gaps = [b - a for a, b in itertools.pairwise(polls)]
+    assert gaps == pytest.approx([2.0, 4.0], abs=0.1)
+
+
 async def test_quiet_deltas_bring_the_final_text_soon() -> None:
     platform = ScriptedPlatform(
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.state import State
@@ -10,9 +10,12 @@ from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
+    AgentRunMessage,
     TaskInfo,
     TaskStatus,
     TaskUpdate,
+    ToolMessage,
+    ToolStatus,
     Usage,
     UserMessage,
 )
@@ -132,3 +135,55 @@ def test_an_update_is_told_only_when_it_says_something_else() -> None:
     assert statuses(state.batch(Batch(items=[word]), 1.0)) == []
     named = Metadata(name="The report")
     assert len(statuses(state.batch(Batch(items=[named]), 2.0))) == 1
+
+
+def read(
+    state: State, now: float, moved: int, *, word: str = "running", facts: tuple[Fact, ...] | None
+) -> Outcome:
+    """Poll the metadata, whose time has moved by so many seconds, or (`moved` < 0) messages."""
+    mark = state.mark(margin=False, messages=facts is not None)
+    at = NOON + timedelta(seconds=moved)
+    info = Metadata(platform_state=word, status=TaskStatus(word), updated_at=at)
+    found = Snapshot(info=None if moved < 0 else info, facts=facts, cursor="c")
+    return state.snapshot(found, mark, now, first=False, streaming=False)
+
+
+def test_metadata_that_moved_because_of_known_messages_asks_for_none() -> None:
+    state = state_of_a_task()
+    read(state, 0.0, 0, facts=(U1,))
+    assert not read(state, 1.0, -1, facts=(A1,)).look
+    assert not read(state, 2.0, 1, facts=None).look  # that was A1
+    assert not read(state, 3.0, 1, facts=None).look  # it has not moved
+    assert read(state, 4.0, 3, facts=None).look  # something else has come
+
+
+def test_metadata_that_moves_after_the_turn_always_asks_for_messages() -> None:
+    state = state_of_a_task()
+    read(state, 0.0, 0, facts=(U1,))
+    settling = read(state, 1.0, 1, word="completed", facts=None)
+    assert settling.look
+    assert settling.reconcile
+    assert read(state, 1.1, -1, facts=(A1,)).settled  # the word was read before them
+    assert read(state, 2.0, 2, word="completed", facts=None).look
+
+
+def test_tools_at_work_are_known() -> None:
+    state = state_of_a_task()
+    read(state, 0.0, 0, facts=(U1, ToolMessage("a", id="t1", status=ToolStatus.RUNNING)))
+    state.batch(Batch(items=[ToolMessage("b", id="t2", status=ToolStatus.PENDING)]), 0.5)
+    run = AgentRunMessage(id="r1", status=TaskStatus.RUNNING)
+    read(state, 1.0, 1, facts=(run,))
+    assert state.tools == {"t1", "t2", "r1"}
+    read(
+        state,
+        2.0,
+        2,
+        facts=(
+            ToolMessage("a", id="t1", status=ToolStatus.COMPLETED),
+            AgentRunMessage(id="r1", status=TaskStatus.COMPLETED),
+        ),
+    )
+    assert state.tools == {"t2"}
+    poll(state, 3.0, A1, word="completed")
+    poll(state, 3.1, A1, word="completed")
+    assert state.tools == set()
