@@ -67,7 +67,7 @@ class State:
         self.ledger: Ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
         self.cursor: str | None = None
         self.connection: Connection = "idle"
-        self.tools: set[str] = set()
+        self.tools: dict[str, None] = {}  # smaller than a set, while empty
         self._delta_key: tuple[str, type[Delta]] | None = None
         self._platform = platform
         self._turn_cursor: str | None = None
@@ -246,7 +246,10 @@ class State:
                 working = item.status in (TaskStatus.QUEUED, TaskStatus.RUNNING)
             else:
                 continue
-            (self.tools.add if working else self.tools.discard)(item.id)
+            if working:
+                self.tools[item.id] = None
+            else:
+                self.tools.pop(item.id, None)
 
     def _failure(self, why: str) -> list[Any]:
         # Others begin turns too, so the number of our sends would not do.
