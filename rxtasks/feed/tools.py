@@ -1,0 +1,38 @@
+"""Which tools are at work: while one is, nothing else is expected of the agent. It is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rxtasks.models import AgentRunMessage, TaskStatus, ToolMessage
+
+__all__ = ["Tools"]
+
+
+class Tools:
+    """The tools, and the agents of a workforce, that are at work."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}  # smaller than a set, while it is empty
+
+    def __bool__(self) -> bool:
+        """Whether any of them is."""
+        return bool(self._ids)
+
+    def note(self, items: Iterable[object]) -> None:
+        """Take note of what is new."""
+        for item in items:
+            if isinstance(item, ToolMessage):
+                working = not item.status.is_final
+            elif isinstance(item, AgentRunMessage):
+                working = item.status in (TaskStatus.QUEUED, TaskStatus.RUNNING)
+            else:
+                continue
+            if working:
+                self._ids[item.id] = None
+            else:
+                self._ids.pop(item.id, None)
+
+    def clear(self) -> None:
+        """None of them is any more: the turn has ended."""
+        self._ids.clear()
