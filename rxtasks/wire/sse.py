@@ -11,59 +11,16 @@ by line. Nothing that has been searched once is searched again.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
-
 from msgspec import Struct
 
 from rxtasks.errors import DecodeError
+from rxtasks.wire.blocks import FORMS, LARGE, Form, Joined, RawEvent, field, lines_of
 
 __all__ = ["RawEvent", "SSEDecoder", "ServerSentEvent"]
 
-RawEvent: TypeAlias = tuple[bytes, bytes, bytes]
-"""`(event, data, id)` as bytes that need not be valid UTF-8; an empty event means "message"."""
-
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR, _COLON = b"\n\r:"
-
-
-def _data(found: list[Any], last_id: bytes) -> list[RawEvent]:
-    return [(b"", data, last_id) for data in found]
-
-
-def _event_data(found: list[Any], last_id: bytes) -> list[RawEvent]:
-    return [(event, data, last_id) for event, data in found]
-
-
-def _id_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(b"", data, id_) for id_, data in found]
-
-
-def _event_id_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(event, data, id_) for event, id_, data in found]
-
-
-def _id_event_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(event, data, id_) for id_, event, data in found]
-
-
-class _Form(NamedTuple):
-    """A usual form of a whole event: what matches it, its lines, how to make events of it."""
-
-    pattern: re.Pattern[bytes]
-    lines: int
-    arrange: Callable[[list[Any], bytes], list[RawEvent]]
-
-
-_EVENT, _ID, _DATA = rb"event: ?(.*)\n", rb"id: ?([^\n\0]*)\n", rb"data: ?(.*)\n\n"
-_FORMS = (
-    _Form(re.compile(rb"^" + _DATA, re.MULTILINE), 2, _data),
-    _Form(re.compile(rb"^" + _EVENT + _DATA, re.MULTILINE), 3, _event_data),
-    _Form(re.compile(rb"^" + _ID + _DATA, re.MULTILINE), 3, _id_data),
-    _Form(re.compile(rb"^" + _EVENT + _ID + _DATA, re.MULTILINE), 4, _event_id_data),
-    _Form(re.compile(rb"^" + _ID + _EVENT + _DATA, re.MULTILINE), 4, _id_event_data),
-)
+_MANY = 2**10  # pieces that are worth some trouble to save memory
 
 
 class ServerSentEvent(Struct, frozen=True, gc=False):
@@ -87,7 +44,11 @@ class SSEDecoder:
 
     Args:
         last_event_id: The id to begin with: what was sent as `Last-Event-ID`.
-        max_event_size: The most bytes that one event may have.
+        max_event_size: The most bytes that one event may have, of which no more than a few times
+            as many are ever kept.
+
+    Attributes:
+        failed: An event was larger than `max_event_size`: each further call raises.
     """
 
     __slots__ = (
@@ -95,25 +56,29 @@ class SSEDecoder:
         "_comments",
         "_form",
         "_held",
+        "_held_before",
         "_held_comments",
         "_held_size",
         "_last_id",
         "_max_event_size",
         "_retry",
         "_start",
+        "failed",
     )
 
     def __init__(self, last_event_id: str = "", *, max_event_size: int = 64 * 2**20) -> None:
         self._last_id = last_event_id.encode("utf-8", "replace")
         self._max_event_size = max_event_size
+        self.failed: bool = False
         self._retry: int | None = None
         self._comments = 0
         self._start: bytes | None = b""  # what may become a byte order mark; None once decided
         self._after_cr = False
-        self._held: list[bytes] = []  # the pieces of the event that is still arriving
+        self._held: list[bytes] = []  # the last pieces of the event that is still arriving
+        self._held_before: bytearray | None = None  # those before, where there are many
         self._held_size = 0
         self._held_comments = 0
-        self._form = _FORMS[0]  # the form that the events had lately
+        self._form = FORMS[0]  # the form that the events had lately
 
     @property
     def last_event_id(self) -> str:
@@ -125,8 +90,9 @@ class SSEDecoder:
         """Milliseconds to wait before reconnecting, if the server has said so."""
         # The standard obeys a retry line at once, not at the end of its block. Nobody asks
         # before the connection is lost, so the block that is still arriving is read only then.
-        for line in b"".join(self._held).split(b"\n")[:-1]:
-            self._read_retry(*_field(line))
+        held = self._joined()
+        for line in lines_of(held[: held.rfind(b"\n") + 1]):
+            self._read_retry(*field(line))
         return self._retry
 
     @property
@@ -138,16 +104,23 @@ class SSEDecoder:
         """Take the next bytes and return the events that they complete.
 
         Raises:
-            DecodeError: An event is larger than `max_event_size`.
+            DecodeError: An event is larger than `max_event_size`. Those before it have been
+                returned, and nothing that follows it can be read.
         """
-        return [
-            ServerSentEvent(
-                event.decode("utf-8", "replace") if event else "message",
-                data.decode("utf-8", "replace"),
-                id_.decode("utf-8", "replace"),
+        events: list[ServerSentEvent] = []
+        last: bytes | None = None
+        text = ""
+        for event, data, id_ in self.feed_raw(chunk):
+            if id_ is not last:  # an id lasts: events that share it share its text as well
+                last, text = id_, id_.decode("utf-8", "replace")
+            events.append(
+                ServerSentEvent(
+                    event.decode("utf-8", "replace") if event else "message",
+                    data.decode("utf-8", "replace"),
+                    text,
+                )
             )
-            for event, data, id_ in self.feed_raw(chunk)
-        ]
+        return events
 
     def feed_raw(self, chunk: bytes) -> list[RawEvent]:
         """Take the next bytes and return the events that they complete, as plain tuples.
@@ -171,15 +144,21 @@ class SSEDecoder:
         whole = chunk[:cut]
         if held:
             held.append(whole)
-            whole = b"".join(held)
-            held.clear()
-            self._held_size = self._held_comments = 0
+            whole = b"".join(held) if self._held_before is None else self._joined()
+            self._forget()
+        events = self._events(whole)
         if cut < len(chunk):
-            self._hold(chunk[cut:])
-        return self._events(whole)
+            try:
+                self._hold(chunk[cut:])
+            except DecodeError:
+                if not events:  # else they come first: the next call raises
+                    raise
+        return events
 
     def _without_bom(self, chunk: bytes, start: bytes) -> bytes:
         """Strip one byte order mark from the very beginning, however it is cut."""
+        if self.failed:
+            raise self._too_large()
         chunk = start + chunk
         if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
             self._start = chunk
@@ -208,12 +187,27 @@ class SSEDecoder:
         self._held_comments += piece.count(b"\n:")
         held.append(piece)
         self._held_size += len(piece)
-        if self._held_size > self._max_event_size:
-            held.clear()
-            self._held_size = 0
+        if len(held) > _MANY:
+            self._held_before = self._held_before or bytearray()
+            self._held_before += b"".join(held[:-1])
+            del held[:-1]
+        # A line feed at the end may be that of the blank line, which does not count.
+        if self._held_size - (piece[-1] == _LF) > self._max_event_size:
+            self._forget()
             raise self._too_large()
 
+    def _joined(self) -> bytes:
+        """Give what has come of the event that is still arriving."""
+        return b"".join((self._held_before or b"", *self._held))
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._held_before = None
+        self._held_size = self._held_comments = 0
+
     def _too_large(self) -> DecodeError:
+        self.failed = True
+        self._start = b""  # so that the next call looks, which costs nothing until then
         return DecodeError(f"an event of the stream is larger than {self._max_event_size} bytes")
 
     def _events(self, whole: bytes) -> list[RawEvent]:
@@ -236,7 +230,7 @@ class SSEDecoder:
             events = self._matched(whole, lines, self._form)
             if events is not None:
                 return events
-            for form in _FORMS:
+            for form in FORMS:
                 if form is not self._form and form.pattern.match(whole):
                     events = self._matched(whole, lines, form)
                     if events is not None:
@@ -244,7 +238,7 @@ class SSEDecoder:
                         return events
         return self._line_by_line(whole)
 
-    def _matched(self, whole: bytes, lines: int, form: _Form) -> list[RawEvent] | None:
+    def _matched(self, whole: bytes, lines: int, form: Form) -> list[RawEvent] | None:
         """Read blocks that are all of one form; None if they are not."""
         found = form.pattern.findall(whole)
         if lines != form.lines * len(found):
@@ -258,7 +252,10 @@ class SSEDecoder:
         events: list[RawEvent] = []
         for block in whole[:-2].split(b"\n\n"):
             if len(block) > self._max_event_size:
-                raise self._too_large()
+                error = self._too_large()
+                if events:  # they come first: the next call raises
+                    break
+                raise error
             event = self._block(block)
             if event is not None:
                 events.append(event)
@@ -267,9 +264,9 @@ class SSEDecoder:
     def _block(self, block: bytes) -> RawEvent | None:
         """Read one block line by line, and dispatch it if it has data."""
         event = b""
-        data: list[bytes] = []
-        for line in block.split(b"\n"):
-            name, value = _field(line)
+        data: list[bytes] | Joined = [] if len(block) < LARGE else Joined()
+        for line in block.split(b"\n") if len(block) < LARGE else lines_of(block):
+            name, value = field(line)
             if name == b"data":
                 data.append(value)
             elif name == b"event":
@@ -287,9 +284,3 @@ class SSEDecoder:
         if name == b"retry" and value.isdigit():  # of bytes: ASCII digits, at least one
             # More digits than any wait needs are cut: Python refuses to read thousands of them.
             self._retry = int(value.lstrip(b"0")[:18] or b"0")
-
-
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    """Split a line into the field's name and its value; a comment has an empty name."""
-    name, _, value = line.partition(b":")
-    return name, value[1:] if value[:1] == b" " else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rxtasks.errors import DecodeError
 from rxtasks.wire.sse import ServerSentEvent, SSEDecoder
 
 # Bytes that matter to the format are likely, all others possible.
@@ -79,3 +80,23 @@ def test_usual_forms_in_any_order_agree_with_the_standard(blocks: list[bytes]) -
     stream = b"".join(blocks)
     assert decoded([stream])[:3] == read_as_the_standard_does(stream)
     assert decoded(blocks) == decoded([stream])
+
+
+@given(STREAMS, CUTS, st.integers(min_value=1, max_value=40))
+def test_a_bound_on_events_only_cuts_the_stream_off(
+    stream: bytes, cuts: list[int], most: int
+) -> None:
+    everything, *_ = decoded([stream])
+    decoder = SSEDecoder(max_event_size=most)
+    found: list[ServerSentEvent] = []
+    try:
+        for chunk in [*chunks_of(stream, cuts), b""]:
+            found += decoder.feed(chunk)
+    except DecodeError:
+        assert decoder.failed
+        blocks = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n")
+        assert max(map(len, blocks)) > most
+        assert found == everything[: len(found)]
+    else:
+        assert found == everything
+        assert not decoder.failed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from rxtasks.errors import DecodeError
@@ -338,14 +340,97 @@ def test_a_heartbeat_that_never_ends_its_block_takes_no_memory() -> None:
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_an_event_beyond_the_limit_is_an_error(size: int) -> None:
     stream = b"data: ok\n\ndata: " + b"x" * 200
-    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    decoder, found = SSEDecoder(max_event_size=100), list[ServerSentEvent]()
+
+    def feed_all() -> None:
+        for at in range(0, len(stream) + size, size):  # an empty chunk comes last
+            found.extend(decoder.feed(stream[at : at + size]))
+
     with pytest.raises(DecodeError, match="larger than 100 bytes"):
-        outcome(SSEDecoder(max_event_size=100), chunks)
+        feed_all()
+    assert found == [message("ok")]  # what came before is not lost with it
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        decoder.feed(b"\n\ndata: part of it?\n\n")  # nor is anything made up of its rest
 
 
 def test_a_complete_event_beyond_the_limit_is_an_error() -> None:
     with pytest.raises(DecodeError, match="larger than 100 bytes"):
         SSEDecoder(max_event_size=100).feed(b"data: " + b"x" * 200 + b"\n\n")
+    decoder = SSEDecoder(max_event_size=100)
+    assert decoder.feed(b"data: ok\n\ndata: " + b"x" * 200 + b"\n\ndata: no\n\n") == [message("ok")]
+    assert decoder.failed
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        decoder.feed(b"")
+
+
+LIMIT = 2**18
+ENDLESS = {
+    "a line": (b"data: ", b"x" * 1000),
+    "a line of another field": (b"foo: ", b"x" * 1000),
+    "an id": (b"id: ", b"x" * 1000),
+    "an event": (b"event: ", b"x" * 1000),
+    "a comment": (b"data: a\n:", b"x" * 1000),
+    "bytes one by one": (b"data: ", b"xy"),
+    "data lines": (b"", b"data: xy\n" * 100),
+    "data lines with CRLF": (b"", b"data: xy\r\n" * 100),
+    "empty data lines": (b"", b"data\n" * 200),
+    "comments within an event": (b"data: a\n", b":\n" * 500),
+    "ids": (b"", b"id: xy\n" * 100),
+    "names without a colon": (b"", b"q\n" * 500),
+}
+
+
+def fed(decoder: SSEDecoder, name: str, size: int) -> None:
+    """Feed about so many bytes; each time they are bytes of their own, as from a socket."""
+    begin, again = ENDLESS[name]
+    for _ in range(size // len(again)):
+        assert decoder.feed_raw(begin + again) == []
+        begin = b""
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_event_that_never_ends_takes_memory_within_bounds(name: str) -> None:
+    decoder = SSEDecoder(max_event_size=LIMIT)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="larger than 262144 bytes"):
+            fed(decoder, name, 2 * LIMIT)
+        assert tracemalloc.get_traced_memory()[1] < 6 * LIMIT
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_event_of_nearly_the_largest_size_takes_memory_within_bounds(name: str) -> None:
+    decoder = SSEDecoder(max_event_size=LIMIT)
+    tracemalloc.start()
+    try:
+        fed(decoder, name, LIMIT - 20)
+        decoder.feed_raw(b"\n\n")
+        assert tracemalloc.get_traced_memory()[1] < 6 * LIMIT
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_huge_id_is_kept_once_for_all_the_events_that_it_holds_for() -> None:
+    decoder = SSEDecoder()
+    [first, *rest] = decoder.feed(b"id: " + b"x" * 1000 + b"\ndata: a\n\n" + b"data: b\n\n" * 100)
+    assert len(rest) == 100
+    assert all(event.id is first.id for event in rest)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+@pytest.mark.parametrize("size", [1, 3, 106, 1000])
+def test_the_limit_is_the_same_however_an_event_is_cut(size: int, end: bytes) -> None:
+    for length, fits in ((100, True), (101, False)):
+        stream = b"data: " + b"x" * (length - 6) + end
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+        decoder = SSEDecoder(max_event_size=100)
+        if fits:
+            assert len(outcome(decoder, chunks)[0]) == 1  # type: ignore[arg-type]
+        else:
+            with pytest.raises(DecodeError):
+                outcome(decoder, chunks)
 
 
 def test_many_events_within_the_limit_may_be_larger_together() -> None:
