@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 
 from rxtasks.errors import DecodeError, RxTasksError
 from rxtasks.wire.exchange import Exchange
-from rxtasks.wire.sse import RawEvent, SSEDecoder
+from rxtasks.wire.foreign import legible
+from rxtasks.wire.sse import MAX_EVENT_SIZE, RawEvent, SSEDecoder
 
 __all__ = ["STREAM_HEADERS", "SSEConnection", "open_connection"]
 
@@ -19,7 +21,8 @@ STREAM_HEADERS = {
     "Accept-Encoding": "identity",  # a server that compresses delivers in clumps
     "Cache-Control": "no-store",
 }
-_INFLATED = 4 * 2**20
+_GZIP = 0x1F
+_INFLATED = 256 * 2**10  # bytes that are decompressed at once: a few can become a thousandfold
 
 
 class SSEConnection:
@@ -85,6 +88,12 @@ class SSEConnection:
         return self
 
     async def __anext__(self) -> list[RawEvent]:
+        if self._response is not None and (self.decoder.failed or self._inflates_more()):
+            await asyncio.sleep(0)  # as after a read: others want to live as well
+            return self._decode(b"")
+        return self._decode(await self._read())
+
+    async def _read(self) -> bytes:
         response = self._response
         if response is None:
             if self._why_closed is not None:
@@ -108,7 +117,10 @@ class SSEConnection:
             if self._inflater is not None and not self._inflater.complete:
                 raise self._exchange.lost("failed: the compressed stream was cut off")
             raise StopAsyncIteration
-        return self._decode(chunk)
+        return chunk
+
+    def _inflates_more(self) -> bool:
+        return self._inflater is not None and self._inflater.more
 
     def close(self, why: RxTasksError | None = None) -> None:
         """Close the connection now; a reader wakes with `why`, or sees the end."""
@@ -122,18 +134,15 @@ class SSEConnection:
 
     def _decode(self, chunk: bytes) -> list[RawEvent]:
         try:
-            if self._inflater is None:
-                return self.decoder.feed_raw(chunk)
-            events: list[RawEvent] = []
-            for piece in self._inflater.feed(chunk):
-                events += self.decoder.feed_raw(piece)
+            if self._inflater is not None:
+                chunk = self._inflater.feed(chunk)
+            return self.decoder.feed_raw(chunk)
         except DecodeError:
             self.close()
             raise
         except zlib.error:
             self.close()
             raise self._exchange.lost("failed: the compressed stream is damaged") from None
-        return events
 
     def _watch(self, seconds: float) -> None:
         self._watchdog = self._loop.call_later(seconds, self._check_idle)
@@ -160,6 +169,7 @@ async def open_connection(
     *,
     last_event_id: str,
     idle_timeout: float,
+    max_event_size: int = MAX_EVENT_SIZE,
 ) -> SSEConnection:
     """Send a request for an event stream, and wait for the head of the response.
 
@@ -176,9 +186,10 @@ async def open_connection(
     elif response.content_type != "text/event-stream":
         response.close()
         said = response.headers.get("Content-Type", "nothing about its type")
-        raise DecodeError(f"{exchange} answered {said[:80]}, not an event stream")
+        raise DecodeError(f"{exchange} answered {legible(said, 80)}, not an event stream")
+    decoder = SSEDecoder(last_event_id, max_event_size=max_event_size)
     try:
-        return SSEConnection(exchange, stream, SSEDecoder(last_event_id), idle_timeout=idle_timeout)
+        return SSEConnection(exchange, stream, decoder, idle_timeout=idle_timeout)
     except DecodeError:
         response.close()
         raise
@@ -188,27 +199,34 @@ class _Inflater:
     """Decompresses gzip and deflate, and knows whether the end was reached.
 
     aiohttp takes a gzip body that was cut off for a complete one.
+
+    Attributes:
+        more: There is more to be had without any new bytes.
     """
 
     def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, as its head says
-        self._fresh = True
+        self.more: bool = False
+        self._inflate: Any = None  # what zlib makes has no public name
+        self._rest = b""
 
     @property
     def complete(self) -> bool:
         """Whether the compressed data may end here."""
-        return self._fresh or self._inflate.eof
+        return self._inflate is None or bool(self._inflate.eof)
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Decompress, in pieces of bounded size."""
-        while chunk:
-            if self._inflate.eof:  # gzip members may follow each other
-                self._inflate = zlib.decompressobj(wbits=47)
-            self._fresh = False
-            piece = self._inflate.decompress(chunk, _INFLATED)
-            if piece:
-                yield piece
-            chunk = self._inflate.unused_data or self._inflate.unconsumed_tail
+    def feed(self, chunk: bytes) -> bytes:
+        """Decompress as much as is bearable at once."""
+        chunk = self._rest + chunk
+        inflate = self._inflate
+        if inflate is None or (inflate.eof and chunk):  # gzip members may follow each other
+            # Some servers leave out the head that "deflate" has by the standard.
+            bare = inflate is None and chunk[0] & 0x0F != 8 and chunk[0] != _GZIP
+            inflate = self._inflate = zlib.decompressobj(wbits=-15 if bare else 47)
+        piece: bytes = inflate.decompress(chunk, _INFLATED)
+        self._rest = inflate.unused_data or inflate.unconsumed_tail
+        # All of the input may have been taken in, and not all of the output given.
+        self.more = bool(self._rest) or (len(piece) == _INFLATED and not inflate.eof)
+        return piece
 
 
 def _inflater(exchange: Exchange, response: aiohttp.ClientResponse | None) -> _Inflater | None:
@@ -218,7 +236,7 @@ def _inflater(exchange: Exchange, response: aiohttp.ClientResponse | None) -> _I
     if encoding.lower() in ("gzip", "x-gzip", "deflate"):
         return _Inflater()
     raise DecodeError(
-        f"{exchange} answered in the encoding {encoding[:40]}, which nobody asked for"
+        f"{exchange} answered in the encoding {legible(encoding, 40)}, which nobody asked for"
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from rxtasks.errors import DecodeError
 from rxtasks.wire.exchange import Exchange
+from rxtasks.wire.foreign import legible
 
 __all__ = ["decoded"]
 
@@ -35,6 +36,6 @@ def decoded(answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.Cli
     except msgspec.ValidationError as error:
         what = f"JSON of another shape ({error})"
     except msgspec.DecodeError:
-        kind = response.headers.get("Content-Type", "")[:80]
+        kind = legible(response.headers.get("Content-Type", ""), 80)
         what = f"{kind or 'something'} that is not JSON: is the base URL right?"
     raise DecodeError(f"{exchange} answered {response.status} with {what}", raw=answer[:_RAW_KEPT])

@@ -13,6 +13,7 @@ from yarl import URL
 
 from rxtasks.errors import (
     AuthenticationError,
+    ConfigurationError,
     DecodeError,
     PlatformError,
     RateLimited,
@@ -24,9 +25,16 @@ from rxtasks.wire.backoff import Backoff, Retry
 from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connection
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.exchange import Exchange
-from rxtasks.wire.inputs import Headers, parse_url, resolve_headers, secrets_of
+from rxtasks.wire.inputs import (
+    Headers,
+    parse_url,
+    resolve_headers,
+    resumption,
+    secrets_of,
+    sendable,
+)
 from rxtasks.wire.options import new_session
-from rxtasks.wire.sse import RawEvent, ServerSentEvent
+from rxtasks.wire.sse import MAX_EVENT_SIZE, RawEvent, ServerSentEvent
 
 __all__ = ["EventSource", "Retry"]
 
@@ -58,9 +66,11 @@ class EventSource:
             for the head of the response is bounded by it too.
         retry: How often to try again.
         on_fault: Called with each exception that is made up for, and the seconds until then.
+        max_event_size: The most bytes that one event may have.
 
     Raises:
-        ConfigurationError: `url` is not an absolute http(s) URL.
+        ConfigurationError: `url` is not an absolute http(s) URL, or `last_event_id` cannot be
+            sent.
     """
 
     def __init__(
@@ -73,7 +83,10 @@ class EventSource:
         idle_timeout: float = 60.0,
         retry: Retry | None = None,
         on_fault: OnFault | None = None,
+        max_event_size: int = MAX_EVENT_SIZE,
     ) -> None:
+        if not sendable(last_event_id):
+            raise ConfigurationError("a last_event_id must not have control characters in it")
         self._url = url if callable(url) else parse_url(url, what="the URL of an EventSource")
         self._session = session
         self._own_session: aiohttp.ClientSession | None = None
@@ -82,6 +95,7 @@ class EventSource:
         self._retry = retry or Retry()
         self._backoff = Backoff(base=self._retry.base, cap=self._retry.cap)
         self._on_fault = on_fault
+        self._max_event_size = max_event_size
         self._last_event_id = last_event_id
         self._server_retry: int | None = None
         self._failures = 0
@@ -169,7 +183,8 @@ class EventSource:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._server_retry = connection.decoder.retry or self._server_retry
+            asked = connection.decoder.retry
+            self._server_retry = self._server_retry if asked is None else asked
             connection.close()
 
     async def _connect(self) -> Exception | None:
@@ -178,7 +193,7 @@ class EventSource:
             platform="",
             method="GET",
             url=self._url if isinstance(self._url, URL) else URL(),
-            headers={},
+            headers=resumption(self._last_event_id),
             connect=self._idle_timeout,
             decompress=False,
         )
@@ -192,6 +207,7 @@ class EventSource:
                     self._open_session(),
                     last_event_id=self._last_event_id,
                     idle_timeout=self._idle_timeout,
+                    max_event_size=self._max_event_size,
                 )
         except (TransportError, DecodeError, RateLimited, ServerError) as error:
             return error
@@ -216,9 +232,7 @@ class EventSource:
             return error
         self._deadlines.check()
         exchange.secrets = secrets_of(common)
-        exchange.headers = {**common, **STREAM_HEADERS}
-        if self._last_event_id:
-            exchange.headers["Last-Event-ID"] = self._last_event_id
+        exchange.headers = {**common, **STREAM_HEADERS, **exchange.headers}
         return None
 
     def _open_session(self) -> aiohttp.ClientSession:

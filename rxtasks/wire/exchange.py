@@ -12,6 +12,7 @@ from yarl import URL
 
 from rxtasks.errors import (
     ClientClosed,
+    DecodeError,
     PlatformError,
     TaskNotFound,
     TransportError,
@@ -104,6 +105,25 @@ class Exchange:
         except (aiohttp.ClientError, OSError) as error:
             raise self.failure(error) from _printable(error)
 
+    async def read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
+        """Read the body of an answer.
+
+        Raises:
+            TransportError: It breaks off.
+            DecodeError: It has more than `most` bytes.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk := await response.content.readany():
+                size += len(chunk)
+                if size > most:
+                    raise DecodeError(f"{self} was answered with more than {most} bytes")
+                chunks.append(chunk)
+        except (aiohttp.ClientError, OSError) as error:
+            raise self.failure(error) from None
+        return b"".join(chunks)
+
     def failure(self, error: Exception) -> TransportError:
         """Translate what aiohttp raised; the text holds neither the query nor a header."""
         match error:
@@ -142,8 +162,10 @@ class Exchange:
                 "is the base URL right?",
                 status=status,
             )
+        location = response.headers["Location"]
         try:
-            target = url.join(URL(response.headers["Location"]))
+            location.encode()  # bytes that are no text would be left out silently
+            target = url.join(URL(location))
             same = target.origin() == url.origin()
         except ValueError:
             raise PlatformError(
@@ -153,6 +175,12 @@ class Exchange:
             raise PlatformError(
                 f"{self} answered {status}, a redirect to another origin ({target.origin()}), "
                 "where credentials must not go: if that is right, configure its URL",
+                status=status,
+            )
+        if target.user is not None or target.password is not None:
+            raise PlatformError(
+                f"{self} answered {status}, a redirect to a URL with a user in it: credentials "
+                "are ours to give",
                 status=status,
             )
         return target

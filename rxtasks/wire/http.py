@@ -15,7 +15,14 @@ from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connecti
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.decoding import decoded
 from rxtasks.wire.exchange import Exchange
-from rxtasks.wire.inputs import Headers, check_headers, parse_url, resolve_headers, secrets_of
+from rxtasks.wire.inputs import (
+    Headers,
+    check_headers,
+    parse_url,
+    resolve_headers,
+    resumption,
+    secrets_of,
+)
 from rxtasks.wire.options import HttpOptions, Purpose, Timeouts, new_session
 
 __all__ = ["Headers", "Http", "HttpOptions", "Params", "SSEConnection", "Timeouts"]
@@ -124,7 +131,7 @@ class Http:
         Raises:
             PlatformError: The answer was not 2xx; the kind of error says more.
             TransportError: No answer came.
-            DecodeError: The answer is not JSON, or not of this type.
+            DecodeError: The answer is not JSON, not of this type, or too large.
             ClientClosed: The client is closed.
         """
         own = dict(headers or {})
@@ -142,9 +149,7 @@ class Http:
             session = self._session("once" if once else "poll")
             response = await exchange.send(session)
             try:
-                answer = await response.read()
-            except (aiohttp.ClientError, OSError) as error:
-                raise exchange.failure(error) from None
+                answer = await exchange.read(response, self._options.max_answer_size)
             finally:
                 response.close()
         return None if type is None else decoded(answer, type, exchange, response)
@@ -216,17 +221,15 @@ class Http:
         Raises:
             PlatformError: The answer was not 2xx.
             TransportError: No answer came.
-            DecodeError: The answer is not an event stream.
+            DecodeError: The answer is not an event stream, or `last_event_id` cannot be sent.
             ClientClosed: The client is closed.
         """
         timeouts = self._options.timeouts
-        own = {**(headers or {}), **STREAM_HEADERS}
+        own = {**(headers or {}), **STREAM_HEADERS, **resumption(last_event_id)}
         body = None
         if json is not None:
             body = msgspec.json.encode(json)
             own["Content-Type"] = "application/json"
-        if last_event_id:
-            own["Last-Event-ID"] = last_event_id
         exchange = self._exchange(method, path, params, body, not_found)
         exchange.decompress = False
         async with self._deadlines.within(timeouts.stream_open, exchange):

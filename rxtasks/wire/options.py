@@ -40,11 +40,13 @@ class HttpOptions:
             It is called at most three times, and the sessions are closed with the client.
         timeouts: How long to wait.
         trust_env: Whether to take proxies from the environment.
+        max_answer_size: The most bytes that an answer may have, those of a stream apart.
     """
 
     session_factory: Callable[[], aiohttp.ClientSession] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     trust_env: bool = False
+    max_answer_size: int = 256 * 2**20
 
 
 def new_session(purpose: Purpose, *, trust_env: bool = False) -> aiohttp.ClientSession:

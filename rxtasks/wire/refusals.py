@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from rxtasks.errors import AuthenticationError, PlatformError, RateLimited, ServerError
+from rxtasks.wire.foreign import legible
 
 __all__ = ["refusal"]
 
@@ -73,4 +74,4 @@ def _sentence(body: str) -> str:
             break
         fields = cast("dict[str, object]", found)
         found = next((fields[key] for key in _SENTENCE_KEYS if fields.get(key)), None)
-    return " ".join(found.split())[:_SENTENCE] if isinstance(found, str) else ""
+    return legible(" ".join(found.split()), _SENTENCE) if isinstance(found, str) else ""

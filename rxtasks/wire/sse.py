@@ -16,7 +16,10 @@ from msgspec import Struct
 from rxtasks.errors import DecodeError
 from rxtasks.wire.blocks import FORMS, LARGE, Form, Joined, RawEvent, field, lines_of
 
-__all__ = ["RawEvent", "SSEDecoder", "ServerSentEvent"]
+__all__ = ["MAX_EVENT_SIZE", "RawEvent", "SSEDecoder", "ServerSentEvent"]
+
+MAX_EVENT_SIZE = 64 * 2**20
+"""The most bytes that an event may have, unless told otherwise."""
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR, _COLON = b"\n\r:"
@@ -66,7 +69,7 @@ class SSEDecoder:
         "failed",
     )
 
-    def __init__(self, last_event_id: str = "", *, max_event_size: int = 64 * 2**20) -> None:
+    def __init__(self, last_event_id: str = "", *, max_event_size: int = MAX_EVENT_SIZE) -> None:
         self._last_id = last_event_id.encode("utf-8", "replace")
         self._max_event_size = max_event_size
         self.failed: bool = False

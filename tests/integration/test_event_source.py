@@ -215,6 +215,16 @@ async def test_the_servers_retry_is_respected() -> None:
     assert 0.3 <= watched.delays[0] <= 0.35
 
 
+async def test_the_server_may_take_its_retry_back() -> None:
+    late: Answer = [OPEN, b"retry: 200\n\n", "close"]
+    soon: Answer = [OPEN, b"retry: 0\n\n", "close"]
+    async with raw_server(late, soon, [NO_CONTENT]) as server:
+        watched = Watched(server.url)
+        await watched.run()
+    assert watched.delays[0] >= 0.2
+    assert watched.delays[1] <= 0.02
+
+
 async def test_delays_grow_and_begin_anew_after_something_came() -> None:
     bad: Answer = [answer("500 Oops")]
     good: Answer = [OPEN, events(1), "close"]
@@ -275,6 +285,8 @@ async def test_credentials_refused_again_and_again_are_an_error() -> None:
         (answer("400 Bad Request"), PlatformError),
         (answer("302 Found", b"", "Location: /"), PlatformError),
         (answer("302 Found", b"", "Location: http://example.test/"), PlatformError),
+        (answer("302 Found", b"", "Location: http://[::1"), PlatformError),
+        (answer("304 Not Modified"), PlatformError),
     ],
 )
 async def test_a_refusal_is_raised_at_once(refusal: bytes, kind: type[Exception]) -> None:
@@ -286,16 +298,33 @@ async def test_a_refusal_is_raised_at_once(refusal: bytes, kind: type[Exception]
     assert_no_tasks()
 
 
-async def test_an_event_that_is_too_large_is_raised_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    limit = "rxtasks.wire.sse.SSEDecoder.__init__.__kwdefaults__"
-    monkeypatch.setattr(limit, {"max_event_size": 1000})
-    async with raw_server([OPEN, b"data: " + b"x" * 5000]) as server:
-        watched = Watched(server.url)
+@pytest.mark.parametrize("endless", [b"data: ", b"id: ", b"event: ", b":", b"x"])
+async def test_an_event_that_is_too_large_is_raised_at_once(endless: bytes) -> None:
+    first = events(1, 2)
+    async with raw_server([OPEN, first + endless + b"x" * 5000]) as server:
+        watched = Watched(server.url, max_event_size=1000)
         with pytest.raises(DecodeError, match="larger than 1000 bytes"):
             await watched.run()
+    assert [event.data for event in watched.events] == ["1", "2"]
+    assert watched.faults == []
     assert_no_tasks()
+
+
+@pytest.mark.parametrize("id", ["a\x01", "\x1b[31m", "a\x7f"])
+async def test_an_id_that_no_header_can_hold_is_an_error_of_the_server(id: str) -> None:
+    async with raw_server([OPEN, f"id: {id}\ndata: 1\n\n".encode(), "close"]) as server:
+        watched = Watched(server.url)
+        with pytest.raises(DecodeError, match="cannot be sent"):
+            await watched.run()
+        assert server.made == 1
+    assert watched.kinds == [TransportError]
+    assert_no_tasks()
+
+
+@pytest.mark.parametrize("id", ["a\r\nEvil: 1", "a\0b", "\ud800"])
+async def test_an_id_to_begin_with_that_no_header_can_hold_is_your_error(id: str) -> None:
+    with pytest.raises(ConfigurationError, match="last_event_id"):
+        EventSource("http://127.0.0.1/", last_event_id=id)
 
 
 async def test_a_redirect_within_the_origin_is_followed() -> None:

@@ -379,6 +379,28 @@ async def test_credentials_never_follow_a_redirect_to_another_origin() -> None:
     assert error.status == 302
 
 
+@pytest.mark.parametrize("headers", [None, {"Authorization": "Bearer t"}])
+async def test_a_redirect_cannot_bring_credentials_of_its_own(
+    headers: dict[str, str] | None,
+) -> None:
+    port = free_port()
+    moved = answer("302 Found", b"", f"Location: http://user:secret@127.0.0.1:{port}/")
+    async with raw_server([moved], port=port) as server:
+        http = client(server.url, headers=headers)
+        with pytest.raises(PlatformError, match="with a user in it") as caught:
+            await http.request("GET", "/", type=Thing)
+        assert len(server.requests) == 1
+        await http.aclose()
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_redirect_to_bytes_that_are_no_text_is_not_followed() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /\xff\r\nContent-Length: 0\r\n\r\n"
+    error = await failure_of([moved])
+    assert type(error) is PlatformError
+    assert "what is no URL" in str(error)
+
+
 async def test_a_redirect_loop_ends() -> None:
     error = await failure_of([answer("302 Found", b"", "Location: /things/1")])
     assert type(error) is PlatformError
@@ -402,12 +424,41 @@ def test_a_bad_base_url_is_a_configuration_error(url: str) -> None:
         Http(url, platform="Acme", headers=None, options=HttpOptions())
 
 
-@pytest.mark.parametrize("value", ["secret\n", "se\rcret", "se\0cret"])
-async def test_a_line_end_in_a_header_is_a_configuration_error(value: str) -> None:
+@pytest.mark.parametrize(
+    "value",
+    ["secret\n", "se\rcret", "se\0cret", "se\x01cret", "se\x7fcret", "se\udc80cret"],
+)
+async def test_a_header_that_cannot_be_sent_is_a_configuration_error(value: str) -> None:
     http = client("http://127.0.0.1:9", headers={"X-Key": value})
     with pytest.raises(ConfigurationError, match="the header 'X-Key'") as caught:
         await http.request("GET", "/", type=Thing)
     assert "cret" not in str(caught.value)
+    await http.aclose()
+
+
+@pytest.mark.parametrize("name", ["", "X-Key: y", "X Key", "X-K\u00e9y", "X\nY", 7])
+async def test_a_name_that_is_none_of_a_header_is_a_configuration_error(name: Any) -> None:
+    http = client("http://127.0.0.1:9", headers={name: "secret"})
+    with pytest.raises(ConfigurationError, match="cannot be the name of a header"):
+        await http.request("GET", "/", type=Thing)
+    await http.aclose()
+
+
+async def test_a_value_of_a_header_that_is_no_text_is_a_configuration_error() -> None:
+    async def headers() -> Any:
+        return {"X-Count": 7}
+
+    http = client("http://127.0.0.1:9", headers=headers)
+    with pytest.raises(ConfigurationError, match="'X-Count' must be a str, not a int"):
+        await http.request("GET", "/", type=Thing)
+    await http.aclose()
+
+
+async def test_a_position_that_cannot_be_sent_back_is_an_error_of_the_server() -> None:
+    http = client("http://127.0.0.1:9")
+    with pytest.raises(DecodeError, match="cannot be sent back"):
+        async with http.stream("GET", "/", last_event_id="a\x01"):
+            pass
     await http.aclose()
 
 
@@ -601,6 +652,67 @@ async def test_a_compressed_stream_is_read_although_nobody_asked_for_it(name: st
         await stream_of(head, packed[:-9], "close")
     with pytest.raises(TransportError, match="compressed stream is damaged"):
         await stream_of(head, b"this is not compressed", "close")
+
+
+async def test_deflate_is_read_without_its_head_too() -> None:
+    packed = zlib.compress(b"data: a\n\n", wbits=-15)
+    head = SSE + b"Content-Encoding: deflate\r\nConnection: close\r\n\r\n"
+    assert await stream_of(head, packed, "close") == [(b"", b"a", b"")]
+
+
+async def test_members_of_a_compressed_stream_may_follow_each_other() -> None:
+    packed = gzip.compress(b"data: a\n") + gzip.compress(b"") + gzip.compress(b"\ndata: b\n\n")
+    head = SSE + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    assert await stream_of(head, packed, "close") == [(b"", b"a", b""), (b"", b"b", b"")]
+
+
+async def test_a_little_that_becomes_very_much_comes_in_bearable_batches() -> None:
+    packed = gzip.compress(b"data: x\n\n" * 500_000)
+    assert len(packed) < 16 * 2**10  # one read
+    head = SSE + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    async with raw_server([head, packed, "close"]) as server:
+        http = client(server.url)
+        async with http.stream("GET", "/") as connection:
+            sizes = [len(batch) async for batch in connection.batches()]
+        await http.aclose()
+    assert sum(sizes) == 500_000
+    assert max(sizes) < 50_000
+
+
+async def test_closing_ends_a_batch_that_was_decompressed_in_part() -> None:
+    head = SSE + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    packed = gzip.compress(b"data: x\n\n" * 500_000)
+    async with raw_server([head, packed, 5.0]) as server:
+        http = client(server.url)
+        async with http.stream("GET", "/") as connection:
+            assert await anext(connection)
+            connection.close()
+            assert await read(connection) == []
+        await http.aclose()
+    assert_no_tasks()
+
+
+async def test_an_answer_that_is_too_large_is_a_decode_error() -> None:
+    options = HttpOptions(max_answer_size=1000)
+    body = b'{"name": "' + b"x" * 2000 + b'"}'
+    endless: Answer = [b"HTTP/1.1 200 OK\r\n\r\n", body]  # without a length
+    known: Answer = [answer("200 OK", body, JSON)]
+    for steps in (known, endless):
+        error = await failure_of(steps, given={"options": options})
+        assert type(error) is DecodeError
+        assert "more than 1000 bytes" in str(error)
+
+
+@pytest.mark.parametrize("kind", [b"text/\xff\xfe", b"text/\x1b[31m", b"\xc2\x85"])
+async def test_what_a_server_says_of_itself_can_be_printed(kind: bytes) -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nContent-Length: 0\r\n\r\n"
+    errors = [await failure_of([page])]
+    try:
+        await stream_of(page)
+    except (DecodeError, TransportError) as caught:
+        errors.append(caught)
+    assert len(errors) == 2
+    assert all(str(error).isprintable() for error in errors)
 
 
 async def test_an_unknown_encoding_is_a_decode_error() -> None:
