@@ -58,6 +58,9 @@ class SSEConnection:
         self._idle_timeout = idle_timeout
         if response is not None:
             self._watch(idle_timeout)
+            closed: asyncio.Future[None] | None = getattr(self._protocol, "closed", None)
+            if closed is not None:
+                closed.add_done_callback(self._connection_closed)
 
     def __str__(self) -> str:
         return str(self._exchange)
@@ -143,6 +146,14 @@ class SSEConnection:
         except zlib.error:
             self.close()
             raise self._exchange.lost("failed: the compressed stream is damaged") from None
+
+    def _connection_closed(self, closed: asyncio.Future[None]) -> None:
+        """End the reading: after chunks that cannot be read, aiohttp closes, and tells nobody."""
+        if not closed.cancelled():
+            closed.exception()  # it has been told another way
+        content = None if self._response is None else self._response.content
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was closed"))
 
     def _watch(self, seconds: float) -> None:
         self._watchdog = self._loop.call_later(seconds, self._check_idle)

@@ -55,7 +55,8 @@ class EventSource:
 
     Tried again, within the bounds of `retry`: a connection that fails, breaks, ends or falls
     silent; 408, 425, 429 and 5xx; an answer that is no event stream; 401 and 403 where `headers`
-    is callable. Raised at once: every other refusal, and redirects that cannot be followed.
+    is callable. Raised at once: every other refusal, redirects that cannot be followed, an event
+    that is too large, and an id that no header can hold.
 
     Args:
         url: Where the stream is, or an async callable that gives it at each connect.

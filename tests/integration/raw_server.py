@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 Step: TypeAlias = bytes | float | Literal["close", "reset"]
 """Bytes to send, seconds to wait, or how to end the connection."""
@@ -38,6 +38,21 @@ class RawServer:
         self.made = 0
         self.port = 0
         self._asked = asyncio.Event()
+        self._listening: asyncio.Server | None = None
+
+    async def listen(self, port: int = 0) -> None:
+        """Take connections."""
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: _Connection(self), "127.0.0.1", port)
+        self._listening, self.port = listening, listening.sockets[0].getsockname()[1]
+
+    def hang_up(self) -> None:
+        """Refuse connections, and break those that stand."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        for connection in list(self.connections):
+            connection.transport.abort()
 
     def ask(self, request: str) -> Answer:
         self.requests.append(request)
@@ -61,6 +76,9 @@ class RawServer:
             if key.lower() == name.lower():
                 return value
         return None
+
+
+Served = TypeVar("Served", bound=RawServer)
 
 
 class _Connection(asyncio.Protocol):
@@ -114,17 +132,18 @@ class _Connection(asyncio.Protocol):
 @asynccontextmanager
 async def raw_server(*answers: Answer, port: int = 0) -> AsyncIterator[RawServer]:
     """Serve on loopback until the block is left."""
-    server = RawServer(answers)
-    listening = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(server), "127.0.0.1", port
-    )
-    server.port = listening.sockets[0].getsockname()[1]
+    async with serving(RawServer(answers), port=port) as server:
+        yield server
+
+
+@asynccontextmanager
+async def serving(server: Served, *, port: int = 0) -> AsyncIterator[Served]:
+    """Let a server listen on loopback until the block is left."""
+    await server.listen(port)
     try:
         yield server
     finally:
-        listening.close()
-        for connection in list(server.connections):
-            connection.transport.abort()
+        server.hang_up()
         await asyncio.sleep(0)
 
 

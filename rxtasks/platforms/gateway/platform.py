@@ -189,7 +189,7 @@ class Gateway:
                 yield Batch(items=[Hint()])
                 yield Batch(final=True)
                 return
-            reader = EventReader(from_start=cursor is None)
+            reader = EventReader(from_start=cursor is None, after=cursor)
             yield Batch()
             async for events in connection.batches():
                 yield reader.batch(events, connection.decoder.last_event_id)

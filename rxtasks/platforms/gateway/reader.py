@@ -39,15 +39,20 @@ class EventReader:
     updates only the last one is given, and of the faults none. Nor is a cursor given before that,
     since a stream from there would leave out what is kept.
 
+    Args:
+        from_start: It begins with the beginning of the log.
+        after: It was asked to begin after this position.
+
     Attributes:
         ended: The server said that the task was deleted.
         failure: Why the server cannot go on, once it has said so.
     """
 
-    def __init__(self, *, from_start: bool) -> None:
+    def __init__(self, *, from_start: bool, after: str | None = None) -> None:
         self.ended: bool = False
         self.failure: RxTasksError | None = None
         self._catching_up = from_start
+        self._after = after
         self._kept: dict[tuple[str, type[Delta]], list[Delta]] = {}
         self._latest: Update | None = None
 
@@ -60,6 +65,8 @@ class EventReader:
         """
         if not events:
             return Batch()
+        if self._after is not None:
+            self._check_beginning(self._after.encode(), events)
         items: list[StreamItem] = []
         reset = False
         for value in decode_events(events):
@@ -102,6 +109,16 @@ class EventReader:
             case Live():
                 pass
         return None
+
+    def _check_beginning(self, after: bytes, events: Sequence[RawEvent]) -> None:
+        """Notice that the log is told from its beginning, as by a proxy that drops the position."""
+        first = next((id_ for _, _, id_ in events if id_ != after), None)
+        if first is None:
+            return  # nothing that has a position of its own
+        self._after = None
+        (epoch, _, seq), (asked, _, last) = first.partition(b":"), after.partition(b":")
+        known = epoch == asked and all(each.isdigit() and len(each) < 20 for each in (seq, last))
+        self._catching_up = known and int(seq) <= int(last)
 
     def _keep(self, delta: Delta) -> None:
         self._kept.setdefault((delta.id, type(delta)), []).append(delta)
