@@ -34,7 +34,9 @@ def decoded(answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.Cli
         except UnicodeDecodeError:  # one bad byte in somebody's text must not stop everything
             return _decoder(type_).decode(answer.decode("utf-8", "replace"))
     except msgspec.ValidationError as error:
-        what = f"JSON of another shape ({error})"
+        what = f"JSON of another shape ({legible(str(error), 200)})"
+    except RecursionError:
+        what = "JSON that is nested too deeply"
     except msgspec.DecodeError:
         kind = legible(response.headers.get("Content-Type", ""), 80)
         what = f"{kind or 'something'} that is not JSON: is the base URL right?"

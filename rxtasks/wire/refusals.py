@@ -67,7 +67,7 @@ def _sentence(body: str) -> str:
     """Find the sentence for people in an error's JSON body; "" where there is none."""
     try:
         found: object = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
     for _ in range(3):  # {"error": {"message": ...}}, {"data": {"message": ...}}
         if not isinstance(found, dict):

@@ -491,6 +491,7 @@ async def test_what_a_stream_says_wrongly_costs_nothing_else(
         at(0.11, Raw(b"data: {not json\n\n"), Raw(b"data: [1]\n\n"), Raw(b": a comment\n\n")),
         at(0.12, Raw(b'data: {"type": "smell", "documentId": "a1", "content": "?"}\n\n')),
         at(0.13, Raw(b'data: {"type":"text","documentId":"a1","content":"\xff"}\n\n')),
+        at(0.14, Raw(b'data: {"more":' + b"[" * 5000 + b"\n\n")),
     ]
     server.scripts = [_typing(20, extra=extra)]
     watch = await _run(server)

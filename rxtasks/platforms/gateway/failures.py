@@ -80,7 +80,7 @@ def from_answer(error: PlatformError) -> RxTasksError:
     """
     try:
         return rebuilt(_bodies.decode(error.body).error)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     if error.status in (404, 405, 410):
         return PlatformError(

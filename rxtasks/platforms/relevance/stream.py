@@ -28,7 +28,7 @@ def deltas(events: Sequence[RawEvent], unknown: Unknown) -> list[Delta]:
         data = event[1]
         try:
             delta = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             late = _decoded_leniently(data, unknown)
             if late is None:
                 continue
@@ -46,7 +46,7 @@ def _decoded_leniently(data: bytes, unknown: Unknown) -> StreamDelta | None:
     """Decode what is not valid UTF-8, as the standard of event streams wants it."""
     try:
         return _decode(data.decode("utf-8", "replace"))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         unknown.log("a stream event that cannot be read:", type(error).__name__)
         return None
 
