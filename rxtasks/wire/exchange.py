@@ -167,7 +167,7 @@ class Exchange:
             location.encode()  # bytes that are no text would be left out silently
             target = url.join(URL(location))
             same = target.origin() == url.origin()
-        except ValueError:
+        except (ValueError, IndexError):  # yarl stumbles over "//[::1]@"
             raise PlatformError(
                 f"{self} answered {status}, a redirect to what is no URL", status=status
             ) from None

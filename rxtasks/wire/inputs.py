@@ -39,7 +39,7 @@ def parse_url(text: str, *, what: str) -> URL:
     try:
         url = URL(text)
         usable = url.scheme in ("http", "https") and bool(url.host) and url.port is not None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError):  # yarl stumbles over "//[::1]@"
         raise ConfigurationError(wanted) from None
     if not usable:
         raise ConfigurationError(wanted)

@@ -145,6 +145,7 @@ _PLACES = st.sampled_from(
 @given(st.lists(_PLACES, max_size=8).map("".join))
 @example("http://127.0.0.1:OTHER/")
 @example("//127.0.0.1:OTHER")
+@example("//[::1]@")
 @example("http://127.0.0.1:HERE@127.0.0.1:OTHER/")
 @example("http://127.0.0.1:OTHER\\@127.0.0.1:HERE/")
 @example("http://127.0.0.1:OTHER#@127.0.0.1:HERE/")
@@ -209,6 +210,7 @@ def test_headers_are_fit_or_a_configuration_error(headers: Any) -> None:
 
 
 @given(st.one_of(st.text(), st.lists(_PLACES, max_size=8).map("".join)))
+@example("http://[::1]@")
 def test_a_url_is_one_or_a_configuration_error(text: str) -> None:
     try:
         url = parse_url(text, what="it")
