@@ -127,7 +127,7 @@ async def test_no_answer_raises_anything_but_our_errors(
                     await _request(server.url, streamed=how == "stream", timeouts=QUICK)
         except RxTasksError as error:
             failure = error
-        assert_no_tasks()
+    assert_no_tasks()
     assert unhandled == []
     assert SECRET not in f"{failure}{failure!r}{getattr(failure, 'body', '')}"
     assert str(failure).isprintable()
