@@ -117,6 +117,7 @@ class FaultServer(RawServer):
         always: The answer to all later ones; None: what is right.
         blind: Polls know no messages, so that all of them have to come by the stream.
         known: For polls that know no messages: the client has heard that the turn has ended.
+        lasts: The turn does not end, to polls, before the stream was asked for more often.
         ends: When all is told, the stream says that there is no more.
         streams: When the stream was asked for, and with which position, in the loop's seconds.
     """
@@ -128,6 +129,7 @@ class FaultServer(RawServer):
         self.always: StreamAnswer | None = None
         self.blind = blind
         self.known = False
+        self.lasts = 0
         self.ends = False
         self.outage = 0.0
         self.streams: list[tuple[float, int]] = []
@@ -152,7 +154,9 @@ class FaultServer(RawServer):
             known = self.log.size if self.known else 0
         else:
             if messages:
-                self._seen = min(max(self._seen + CUT, self.log.told), self.log.size)
+                over = len(self.streams) > self.lasts
+                end = self.log.size if over else self.log.size - 1
+                self._seen = min(max(self._seen + CUT, self.log.told), end)
             known = self._seen
         updates = [each for each in self.log.story[:known] if isinstance(each, Update)]
         status = updates[-1].status if updates else TaskStatus.RUNNING

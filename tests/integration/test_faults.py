@@ -224,6 +224,7 @@ async def test_a_task_tells_everything_once_and_in_order(fault: Fault) -> None:
 async def test_a_task_whose_stream_never_works_is_told_by_polls(fault: Fault) -> None:
     async with _server(fault, Log(fault.story, LIVE), blind=False) as server:
         server.always = fault.answers[0]
+        server.lasts = 1
         watch = await _watched(fault, server)
     assert_no_tasks()
 
