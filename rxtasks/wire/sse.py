@@ -147,15 +147,16 @@ class SSEDecoder:
         whole = chunk[:cut]
         if held:
             held.append(whole)
-            whole = b"".join(held) if self._held_before is None else self._joined()
-            self._forget()
+            if self._held_before is None:
+                whole = b"".join(held)
+                held.clear()
+                self._held_size = self._held_comments = 0
+            else:
+                whole = self._joined()
+                self._forget()
         events = self._events(whole)
         if cut < len(chunk):
-            try:
-                self._hold(chunk[cut:])
-            except DecodeError:
-                if not events:  # else they come first: the next call raises
-                    raise
+            self._hold_after(events, chunk[cut:])
         return events
 
     def _without_bom(self, chunk: bytes, start: bytes) -> bytes:
@@ -194,10 +195,19 @@ class SSEDecoder:
             self._held_before = self._held_before or bytearray()
             self._held_before += b"".join(held[:-1])
             del held[:-1]
-        # A line feed at the end may be that of the blank line, which does not count.
-        if self._held_size - (piece[-1] == _LF) > self._max_event_size:
+        if self._held_size > self._max_event_size:
+            # A line feed at the end may be that of the blank line, which does not count.
+            if piece[-1] == _LF and self._held_size == self._max_event_size + 1:
+                return
             self._forget()
             raise self._too_large()
+
+    def _hold_after(self, events: list[RawEvent], piece: bytes) -> None:
+        try:
+            self._hold(piece)
+        except DecodeError:
+            if not events:  # else they come first: the next call raises
+                raise
 
     def _joined(self) -> bytes:
         """Give what has come of the event that is still arriving."""
