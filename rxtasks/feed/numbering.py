@@ -28,14 +28,15 @@ class Numbering:
         items: list[StreamItem] = []
         if batch.reset:
             self._position = None
+        event = None  # that is being taken: its further items have its number
         for item, seq in zip(batch.items, seqs, strict=True):
-            if self._position is not None and seq <= self._position:
+            if self._position is not None and seq <= self._position and seq != event:
                 continue
             if batch.gapless and self._position is not None and seq > self._position + 1:
                 if self._refilled != self._position:
                     self._refilled = self._hole = self._position
                     break
                 items.append(Gap(after=self._position, before=seq))
-            self._position = seq
+            self._position = event = seq
             items.append(item)
         return items

@@ -154,7 +154,7 @@ class Batch(Struct, frozen=True, kw_only=True):
             (`stream_scope="client"`) sends one batch for each task: then `task` says which.
         cursor: Where a later stream has to begin in order to go on after `items`.
         seqs: The position of each item where the platform numbers them, increasing: what comes
-            again is dropped by it.
+            again is dropped by it. Several items of one event share its number, and its batch.
         gapless: The numbers in `seqs` are consecutive, so a jump is a hole.
         reset: The stream begins anew: what follows may repeat everything, and the first delta of
             an unfinished message is all of its text so far.

@@ -396,6 +396,15 @@ def test_what_comes_before_a_hole_in_a_batch_is_told() -> None:
     assert told.hole() == 2
 
 
+def test_several_facts_of_one_event_share_its_number() -> None:
+    told = Told()
+    event = (typed("a"), said("m", "a"), said("n", "1"))
+    assert told.stream(*event, seqs=[1, 1, 1], gapless=True) == ["a", ("m", 1, "a"), ("n", 1, "1")]
+    assert told.stream(typed("b", "o"), typed("c", "o"), seqs=[2, 2], gapless=True) == ["bc"]
+    assert told.stream(typed("b", "o"), typed("c", "o"), seqs=[2, 2], gapless=True) == []
+    assert told.hole() is None
+
+
 def test_a_reset_begins_the_numbers_anew() -> None:
     told = Told()
     told.stream(typed("Hello"), seqs=[50], gapless=True)
