@@ -80,6 +80,7 @@ class Ledger:
         self._turn = 0
         self._expenses = Expenses()
         self._numbering = Numbering()
+        self._gaps: set[Gap] = set()
 
     def __len__(self) -> int:
         """How many messages are known."""
@@ -229,7 +230,9 @@ class Ledger:
             self._delta(message, out)
             return
         if isinstance(message, Gap):
-            out.append(message)
+            if since is None or message not in self._gaps:  # each poll finds it again
+                out.append(message)
+            self._gaps.add(message)
             return
         known = self._known.get(message.id)
         identity = Identity.of(

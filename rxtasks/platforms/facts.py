@@ -134,7 +134,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     Attributes:
         info: The metadata, or None if it was not asked for.
         facts: Messages in the platform's order, oldest first, all pages of them; None if they were
-            not asked for.
+            not asked for. A `Gap` that one poll after the other finds is told once.
         cursor: Where the next poll of messages goes on; None leaves the cursor where it was.
         stream_cursor: Where a stream has to begin so that together with this snapshot nothing is
             missing; None where the platform cannot say.

@@ -388,6 +388,14 @@ def test_a_hole_that_the_reconnect_does_not_fill_is_told_once() -> None:
     assert told.hole() is None
 
 
+def test_a_hole_that_each_poll_finds_is_told_once() -> None:
+    told = Told()
+    first, second = Gap(id="t#gap", after=1, before=3), Gap(id="t#gap", after=7, before=9)
+    assert told.poll(first, said("c", "3")) == [first, ("c", 1, "3")]
+    assert told.poll(first, said("c", "3"), second) == [second]
+    assert told.poll(first, said("c", "3"), second) == []
+
+
 def test_what_comes_before_a_hole_in_a_batch_is_told() -> None:
     told = Told()
     told.stream(said("a", "1"), seqs=[1], gapless=True)
