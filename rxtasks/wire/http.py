@@ -76,7 +76,7 @@ class Http:
         type: type[T],
         params: Params | None = None,
         json: Any = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
@@ -92,7 +92,7 @@ class Http:
         type: None = None,
         params: Params | None = None,
         json: Any = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
@@ -107,7 +107,7 @@ class Http:
         type: Any = None,
         params: Params | None = None,
         json: Any = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
@@ -121,7 +121,8 @@ class Http:
             type: What the JSON of the answer has to be; None: the answer's body does not matter.
             params: The query.
             json: The body, to be encoded as JSON.
-            body: The body as it is; `headers` should say what it is.
+            body: The body as it is; `headers` should say what it is, and how long, if it comes in
+                pieces. Those are read as fast as the connection takes them.
             headers: Headers of this request, on top of those of every request.
             not_found: What 404 and 410 mean.
             once: The request must not take effect twice: it is never sent again by anybody, and
@@ -264,7 +265,7 @@ class Http:
         method: str,
         path: str,
         params: Params | None,
-        data: bytes | None,
+        data: bytes | AsyncIterable[bytes] | None,
         not_found: type[PlatformError],
         *,
         once: bool = False,

@@ -25,15 +25,19 @@ from rxtasks.platforms.relevance.messages import Found, Translator
 from rxtasks.platforms.relevance.reader import Cursor
 from rxtasks.platforms.relevance.states import states_of, status_of
 from rxtasks.platforms.relevance.stream import deltas, lifetime
-from rxtasks.platforms.relevance.unknown import Unknown
 from rxtasks.platforms.relevance.wire import StreamToken, iso, moment
+from rxtasks.platforms.unknown import Unknown
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
 
 
+def unknown() -> Unknown:
+    return Unknown("Relevance AI", "rxtasks.platforms.relevance")
+
+
 def read(content: Any, **fields: Any) -> Found:
     raw = {"item_id": "m1", "insert_date_": "2026-03-01T12:00:00.123Z", "content": content}
-    return Translator(Unknown()).found({**raw, **fields}, "agent-1")
+    return Translator(unknown()).found({**raw, **fields}, "agent-1")
 
 
 def test_an_agent_s_message_keeps_its_thoughts() -> None:
@@ -148,7 +152,10 @@ def test_deltas_are_decoded_and_the_rest_is_logged_once(caplog: pytest.LogCaptur
     data = [good % (b"text", b"Hi"), good % (b"thinking", b"hm"), b"{", good % (b"scent", b"?")]
     data += [b"[]", good % (b"scent", b"?"), good % (b"text", b"\xff")]
     with caplog.at_level(logging.WARNING):
-        found = deltas([(b"", each, b"") for each in data], Unknown())
+        found = deltas(
+            [(b"", each, b"") for each in data],
+            unknown(),
+        )
 
     assert found == [
         TypingMessage("Hi", id="m1"),

@@ -20,7 +20,7 @@ from rxtasks.platforms.relevance.embed import EmbedKey, api_url
 from rxtasks.platforms.relevance.embed import stream_url as stream_base
 from rxtasks.platforms.relevance.messages import Translator
 from rxtasks.platforms.relevance.reader import MessageReader
-from rxtasks.platforms.relevance.unknown import Unknown
+from rxtasks.platforms.unknown import Unknown
 from rxtasks.wire.http import Http, HttpOptions
 
 __all__ = ["NAME", "Account"]
@@ -82,7 +82,7 @@ class Account:
         self._headers = {"Authorization": f"{project}:{key}"}
         self._on_upload = on_upload
         self._streaming = streaming
-        self._unknown = Unknown()
+        self._unknown = Unknown(NAME, "rxtasks.platforms.relevance")
         self._opened: _Open | None = None
 
     @classmethod

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import mimetypes
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any
 
-from rxtasks.errors import ConfigurationError, TransportError
 from rxtasks.models import Attachment
+from rxtasks.platforms.files import Progress, content_type, patience, reading, size_of
 from rxtasks.platforms.relevance.wire import UploadAnswer
 from rxtasks.wire.http import Http
 
 __all__ = ["Progress", "named", "uploaded"]
-
-Progress: TypeAlias = Callable[[Attachment, int, int], object]
-"""Is told of an attachment, how many of its bytes have been sent, and how many there are."""
-
-_CHUNK = 256 * 2**10
-_SLOWEST = 32 * 2**10  # bytes a second with which an upload has to get along
-_PATIENCE = 60.0  # seconds on top of that
-_TURNS = 100  # of the loop, for a reader that is being cancelled
 
 
 async def uploaded(http: Http, attachment: Attachment, progress: Progress | None) -> Attachment:
@@ -34,14 +23,9 @@ async def uploaded(http: Http, attachment: Attachment, progress: Progress | None
         PlatformError: The store refused it.
         TransportError: The store could not be reached.
     """
-    given = (attachment.data, attachment.path, attachment.url)
-    if sum(each is not None for each in given) != 1:
-        raise ConfigurationError(
-            f"the attachment {attachment.name!r} needs exactly one of data, path and url"
-        )
-    if attachment.url is not None:
+    size = await size_of(attachment)
+    if size is None:
         return attachment
-    size = await _size(attachment)
     answer = await http.request(
         "POST",
         "/services/get_temporary_file_upload_url",
@@ -51,20 +35,14 @@ async def uploaded(http: Http, attachment: Attachment, progress: Progress | None
             "extension": PurePath(attachment.name).suffix.removeprefix("."),
         },
     )
-    failures: list[ConfigurationError] = []
-    try:
-        async with _closing(_told(attachment, size, progress, failures)) as body:
-            await http.upload(
-                answer.upload_url,
-                body,
-                size=size,
-                headers={"Content-Type": _content_type(attachment), "x-amz-tagging": "Expire=true"},
-                timeout=_PATIENCE + size / _SLOWEST,
-            )
-    except TransportError:
-        if failures:  # aiohttp takes them for a broken connection
-            raise failures[0] from None
-        raise
+    async with reading(attachment, size, progress) as body:
+        await http.upload(
+            answer.upload_url,
+            body,
+            size=size,
+            headers={"Content-Type": content_type(attachment), "x-amz-tagging": "Expire=true"},
+            timeout=patience(size),
+        )
     return Attachment(
         name=attachment.name, content_type=attachment.content_type, url=answer.download_url
     )
@@ -73,103 +51,3 @@ async def uploaded(http: Http, attachment: Attachment, progress: Progress | None
 def named(attachments: Sequence[Attachment]) -> list[dict[str, Any]]:
     """Name uploaded attachments in a message."""
     return [{"file_name": each.name, "file_url": each.url} for each in attachments]
-
-
-def _content_type(attachment: Attachment) -> str:
-    found = attachment.content_type or mimetypes.guess_type(attachment.name)[0]
-    kind = found or "application/octet-stream"
-    text = kind.startswith("text/") and "charset" not in kind.lower()
-    return f"{kind}; charset=utf-8" if text else kind
-
-
-async def _size(attachment: Attachment) -> int:
-    if attachment.path is None:
-        return len(attachment.data or b"")
-    try:
-        found = await asyncio.to_thread(attachment.path.stat)
-    except OSError as error:
-        raise _unreadable(attachment, error) from error
-    return found.st_size
-
-
-@asynccontextmanager
-async def _closing(
-    body: AsyncGenerator[bytes, None],
-) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
-    """Close a body that may still be read: an answer can come before all of it was sent.
-
-    Whoever reads it is being cancelled then, which takes a turn of the loop.
-    """
-    try:
-        yield body
-    finally:
-        for _ in range(_TURNS):
-            try:
-                await body.aclose()
-            except RuntimeError:  # it is running
-                await asyncio.sleep(0)
-            else:
-                break
-
-
-async def _told(
-    attachment: Attachment,
-    size: int,
-    progress: Progress | None,
-    failures: list[ConfigurationError],
-) -> AsyncGenerator[bytes, None]:
-    """Read the content in pieces, and tell how far the sending has come."""
-    sent = 0
-    try:
-        async with aclosing(_pieces(attachment)) as pieces:
-            async for piece in pieces:
-                if sent + len(piece) > size:
-                    raise _changed(attachment)
-                yield piece
-                sent += len(piece)
-                _tell(progress, attachment, sent, size)
-                if sent == size:  # the answer may come now: there is nothing more to read
-                    return
-        if sent < size:
-            raise _changed(attachment)
-    except ConfigurationError as error:
-        failures.append(error)
-        raise
-    if size == 0:
-        _tell(progress, attachment, 0, 0)
-
-
-async def _pieces(attachment: Attachment) -> AsyncGenerator[bytes, None]:
-    """Read bytes, or a file in another thread, which may be on a slow disk."""
-    if attachment.path is None:
-        data = attachment.data or b""
-        for start in range(0, len(data), _CHUNK):
-            yield data[start : start + _CHUNK]
-        return
-    try:
-        # Not in another thread: what that opened would be lost if this were cancelled meanwhile.
-        with attachment.path.open("rb") as file:
-            while piece := await asyncio.to_thread(file.read, _CHUNK):
-                yield piece
-    except OSError as error:
-        raise _unreadable(attachment, error) from error
-
-
-def _tell(progress: Progress | None, attachment: Attachment, sent: int, size: int) -> None:
-    if progress is None:
-        return
-    try:
-        progress(attachment, sent, size)
-    except Exception as error:  # noqa: BLE001 - what a callback does must not cost the upload
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": "the progress callback of an upload has failed", "exception": error}
-        )
-
-
-def _unreadable(attachment: Attachment, error: OSError) -> ConfigurationError:
-    why = error.strerror or type(error).__name__
-    return ConfigurationError(f"the attachment {attachment.name!r} cannot be read: {why}")
-
-
-def _changed(attachment: Attachment) -> ConfigurationError:
-    return ConfigurationError(f"the attachment {attachment.name!r} changed while it was read")

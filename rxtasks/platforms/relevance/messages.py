@@ -25,8 +25,8 @@ from rxtasks.models import (
 from rxtasks.platforms.base import Fact, Partial
 from rxtasks.platforms.relevance import contents
 from rxtasks.platforms.relevance.states import status_of
-from rxtasks.platforms.relevance.unknown import Unknown
 from rxtasks.platforms.relevance.wire import moment
+from rxtasks.platforms.unknown import Unknown
 
 __all__ = ["Found", "Translator"]
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from rxtasks.models import Delta, ThinkingMessage, TypingMessage
-from rxtasks.platforms.relevance.unknown import Unknown
 from rxtasks.platforms.relevance.wire import StreamDelta, StreamToken
+from rxtasks.platforms.unknown import Unknown
 from rxtasks.wire.sse import RawEvent
 
 __all__ = ["deltas", "lifetime"]
