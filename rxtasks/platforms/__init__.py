@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from rxtasks.platforms.gateway import Gateway as Gateway
     from rxtasks.platforms.local import Local as Local
     from rxtasks.platforms.relevance import Relevance as Relevance
+    from rxtasks.platforms.swarmlord import Swarmlord as Swarmlord
 
-__all__ = ["Gateway", "Local", "Relevance"]
+__all__ = ["Gateway", "Local", "Relevance", "Swarmlord"]
 
 
 def __getattr__(name: str) -> Any:

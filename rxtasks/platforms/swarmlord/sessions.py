@@ -1,0 +1,164 @@
+"""What is remembered of sessions between the requests for them. It is pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rxtasks.models import AgentErrorMessage, TaskStatus
+from rxtasks.platforms.facts import Metadata
+from rxtasks.platforms.swarmlord.fold import End, Fold
+from rxtasks.platforms.swarmlord.states import status_of
+from rxtasks.platforms.swarmlord.wire import (
+    SessionInfo,
+    fields_of,
+    first_text,
+    money,
+    text_of,
+    usage_of,
+)
+
+__all__ = ["Session", "Sessions"]
+
+_MOST = 4096  # sessions that are remembered
+_SILENT = "the session has failed, and the platform does not say why"
+
+
+class Session:
+    """What is remembered of one session.
+
+    Attributes:
+        live: What its stream has told so far.
+        polled: What its history has told at last.
+        told: Up to where polls have told.
+        hole: Behind which position the stream has lacked something.
+        sent: Up to where was told before the newest message of ours was sent.
+        resting: Where its history ended when a poll found it at rest, with a text unfinished.
+        closed: The same where a second poll has found it so.
+    """
+
+    def __init__(self) -> None:
+        self.live: Fold | None = None
+        self.polled: Fold | None = None
+        self.told: int = 0
+        self.hole: int | None = None
+        self.sent: int = 0
+        self.resting: int | None = None
+        self.closed: int | None = None
+
+    @property
+    def newest(self) -> Fold | None:
+        """What is known of it."""
+        folds = [each for each in (self.live, self.polled) if each is not None]
+        return max(folds, key=lambda fold: fold.seq, default=None)
+
+    def at(self, seq: int) -> Fold | None:
+        """What was known at a position, for a stream that goes on from there."""
+        if self.live is not None and self.live.seq == seq:
+            return self.live
+        if self.polled is not None and self.polled.seq == seq:
+            return self.polled.copy()
+        return None
+
+    def asked(self) -> None:
+        """A message of ours was accepted: what ended before that is another turn."""
+        known = self.newest
+        self.sent = 0 if known is None else known.seq
+
+    def polled_to(self, fold: Fold) -> None:
+        """Take what a history has told."""
+        self.polled = fold
+        self.told = max(self.told, fold.seq)
+
+    def rests(self, fold: Fold) -> None:
+        """A poll has found it at rest.
+
+        What is unfinished then may have been begun since the status was asked for. If the next
+        poll finds the same, it has been left so.
+        """
+        if self.resting == fold.seq:
+            self.closed = fold.seq
+        self.resting = fold.seq
+
+    # ------------------------------------------------------------------ where it stands
+
+    def needs_history(self, wire: SessionInfo) -> bool:
+        """Whether the status says something else than what is known: then its events decide."""
+        known, status = self.newest, status_of(wire.word)
+        if status is TaskStatus.ERROR:
+            return False
+        if status is TaskStatus.IDLE:
+            return known is None or (self._end(known, status) is None and self.resting != known.seq)
+        return known is not None and (self._end(known, status) is not None or bool(known.requests))
+
+    def metadata(self, wire: SessionInfo, *, fresh: bool) -> Metadata:
+        """Tell where it stands.
+
+        Its status says neither that a turn was aborted, nor that it waits for a permission; and
+        it may lag behind its events, by which a turn ends with exactly one of them.
+
+        Args:
+            wire: What the platform has said of it.
+            fresh: Its history was read after that.
+        """
+        word, known = wire.word, self.newest
+        status = status_of(word)
+        end = None if known is None else self._end(known, status)
+        if status is not TaskStatus.ERROR and known is not None:
+            if end is not None:
+                word, status = "idle", end.status
+            elif known.requests:
+                status = TaskStatus.ACTION
+        told = end if fresh and status is not TaskStatus.ERROR else None
+        usage, cost = (told.usage, told.cost) if told is not None else (None, None)
+        if known is None or known.users <= 1:  # else nobody knows how many turns it is about
+            usage = usage or usage_of(wire.tokens)
+            cost = money(wire.cost) if cost is None else cost
+        return Metadata(
+            platform_state=word,
+            status=status,
+            name=text_of(wire.title),
+            created_at=wire.created or (None if known is None else known.created),
+            updated_at=wire.updated,
+            requests=None if known is None else tuple(known.requests.values()),
+            usage=usage,
+            cost=cost,
+            degraded=None if told is None else told.degraded,
+        )
+
+    def failure(self, task_id: str, wire: SessionInfo) -> AgentErrorMessage | None:
+        """Tell why the latest turn has failed, if it has."""
+        known = self.newest
+        if known is None or status_of(wire.word) is not TaskStatus.ERROR:
+            return None
+        end = known.end_at_rest
+        if not known.running and end is None and known.ended is not None:
+            return None  # it is the failure of the turn before
+        why = first_text(fields_of(wire.error), "message", "error") or text_of(wire.error)
+        why = why or (end.reason if end is not None else None) or _SILENT
+        at: datetime | None = known.at
+        return AgentErrorMessage(
+            (why,), why, id=f"{task_id}#failure-{known.users}", created_at=at, raw=wire.error
+        )
+
+    def _end(self, known: Fold, status: TaskStatus | None) -> End | None:
+        end = known.end_at_rest if status is TaskStatus.IDLE else known.end
+        return end if end is not None and end.seq > self.sent else None
+
+
+class Sessions:
+    """Remembers sessions, those that were used last."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+
+    def of(self, task_id: str) -> Session:
+        """Look up a session, or begin to remember it."""
+        session = self._sessions.pop(task_id, None) or Session()
+        self._sessions[task_id] = session
+        if len(self._sessions) > _MOST:
+            del self._sessions[next(iter(self._sessions))]
+        return session
+
+    def forget(self, task_id: str) -> None:
+        """It was deleted."""
+        self._sessions.pop(task_id, None)
