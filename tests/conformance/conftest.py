@@ -11,6 +11,7 @@ import pytest
 
 from tests.conformance.relevance import RELEVANCE_SETUPS
 from tests.conformance.setups import SETUPS, Bench, Can, Setup
+from tests.conformance.swarmlord import SWARMLORD_SETUPS
 
 LIMIT = 10.0
 """Seconds that a test may take; what takes that long waits for something that never comes."""
@@ -26,7 +27,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     needed = {can for mark in metafunc.definition.iter_markers("needs") for can in mark.args}
     lacked = {can for mark in metafunc.definition.iter_markers("lacks") for can in mark.args}
-    fit = [setup for setup in (*SETUPS, *RELEVANCE_SETUPS) if _fits(setup, needed, lacked)]
+    fit = [
+        setup
+        for setup in (*SETUPS, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS)
+        if _fits(setup, needed, lacked)
+    ]
     if not fit:
         pytest.fail(f"no platform fits {metafunc.definition.name}: it would never run")
     metafunc.parametrize("bench", fit, indirect=True, ids=[setup.name for setup in fit])

@@ -144,21 +144,26 @@ class Swarmlord(Account):
         self, id: str, text: str, attachments: Sequence[Attachment], progress: Progress | None
     ) -> Accepted:
         files = [await self.upload(id, each, on_upload=progress) for each in attachments]
-        message_id = None
+        session = self._sessions.of(id)
+        async with session.sending:
+            message_id = await self._sent(id, parts_of(text, files))
+            session.asked()
+        return Accepted(id=id, message_id=message_id)
+
+    async def _sent(self, id: str, parts: Sequence[Mapping[str, Any]]) -> str | None:
         try:
             answer = await self._http.request(
                 "POST",
                 _session(id),
                 type=Accepting,
                 params={"async": "1"},
-                json={"parts": parts_of(text, files)},
+                json={"parts": parts},
                 once=True,
             )
-            message_id = text_of(answer.messageId)
         except DecodeError as error:  # what was answered with 2xx was accepted
             self._unknown.log("an answer to a message:", str(error))
-        self._sessions.of(id).asked()
-        return Accepted(id=id, message_id=message_id)
+            return None
+        return text_of(answer.messageId)
 
     # ------------------------------------------------------------------ watching
 
@@ -172,9 +177,11 @@ class Swarmlord(Account):
         """
         session = self._sessions.of(ref.id)
         wire = await self._info(ref.id) if want.info else None
+        await session.sent_all()
         if not want.messages and (wire is None or not session.needs_history(wire)):
             return Snapshot(info=session.metadata(wire, fresh=False) if wire else None)
         history = History(ref.id, self._unknown, await self._answer(ref.id))
+        await session.sent_all()
         fold = history.fold
         if want.messages:
             session.polled_to(fold)
@@ -222,6 +229,7 @@ class Swarmlord(Account):
             reading = Reading(session, fold, self._unknown, lambda: self._events(ref.id))
             yield Batch()
             async for events in connection.batches():
+                await session.sent_all()
                 async with contextlib.aclosing(reading.batches(events)) as batches:
                     async for batch in batches:
                         yield batch

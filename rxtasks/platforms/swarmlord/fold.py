@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from rxtasks.models import AgentErrorMessage, InputRequest, TaskStatus, UnknownMessage, Usage
+from rxtasks.models import (
+    AgentErrorMessage,
+    InputRequest,
+    Message,
+    TaskStatus,
+    UnknownMessage,
+    Usage,
+)
 from rxtasks.platforms.facts import Hint, Metadata, Partial, StreamItem
 from rxtasks.platforms.swarmlord.parts import calls_of, kind_of
 from rxtasks.platforms.swarmlord.states import BUSY
@@ -46,6 +53,7 @@ class End:
         degraded: It was completed, but its quality suffered.
         usage: Tokens of the turn, where the event says.
         cost: US dollars of the turn, likewise.
+        silent: The agent has said nothing in it.
     """
 
     seq: int
@@ -54,6 +62,7 @@ class End:
     degraded: bool = False
     usage: Usage | None = None
     cost: float | None = None
+    silent: bool = False
 
 
 class Fold:
@@ -80,6 +89,7 @@ class Fold:
         self._task_id = task_id
         self._unknown = unknown
         self._writing = Writing(unknown)
+        self._silent = True  # nothing was said in this turn
         self._asked_at = 0  # the position of the user's newest message
         self._waiting = 0  # messages of the user for which no turn has begun
 
@@ -157,6 +167,7 @@ class Fold:
                 return []
             self.running = True
             self._waiting = max(0, self._waiting - 1)
+            self._silent = True
             self._writing.begin_turn()
         elif not self.requests:
             return []
@@ -187,7 +198,9 @@ class Fold:
             said = self._writing.add(Said(id, self.seq, at, is_user=role in _USERS))
         said.raw = {**said.raw, **raw}
         if said.is_user:
-            return self._writing.user(said)
+            # Whether anything comes of it, only the session's status says for now.
+            hint = [] if self.running else [Hint()]
+            return [*self._writing.user(said), *hint]
         return self._told([*self._work(said.seq), *self._writing.agent(said, self.at, self.seq)])
 
     def _asked(self) -> None:
@@ -222,6 +235,7 @@ class Fold:
 
     def _told(self, found: list[StreamItem]) -> list[StreamItem]:
         """What is said while no turn runs is finished at once: nothing will follow."""
+        self._silent = self._silent and not any(isinstance(each, Message) for each in found)
         return found if self.running else [*found, *self._writing.finish()]
 
     def _permission(self, event: Event) -> list[StreamItem]:
@@ -238,18 +252,25 @@ class Fold:
         id = f"{self._task_id}#attempt-{self.seq}"
         raw = {"attempt": event.attempt, "lastError": event.lastError}
         failed = AgentErrorMessage((why,), why, id=id, created_at=self.at, raw=raw)
-        return [*self._work(self.seq), failed]
+        return self._told([*self._work(self.seq), failed])
 
     # ------------------------------------------------------------------ ends
 
     def _completed(self, event: Event, *, degraded: bool) -> list[StreamItem]:
         terminal = fields_of(event.terminal)
-        self._turn_is_over()
+        begun = self._turn_is_over()
         id = f"{self._task_id}#reply-{self.seq or self.users}"
-        found = [*self._writing.finish(), *self._writing.reply(terminal, id, self.at)]
+        found = [*begun, *self._writing.finish(), *self._writing.reply(terminal, id, self.at)]
         usage = usage_of(event.tokens) or usage_of(terminal.get("tokens"))
         cost = money(terminal.get("cost") if event.cost is None else event.cost)
-        self.ended = End(self.seq, TaskStatus.COMPLETED, degraded=degraded, usage=usage, cost=cost)
+        self.ended = End(
+            self.seq,
+            TaskStatus.COMPLETED,
+            degraded=degraded,
+            usage=usage,
+            cost=cost,
+            silent=self._silent,
+        )
         if self._waiting:  # the session goes on, unless that was answered along with this
             word = Metadata(platform_state=BUSY, status=TaskStatus.QUEUED, requests=())
             return [*found, word, Hint()]
@@ -266,16 +287,18 @@ class Fold:
     def _aborted(self, event: Event) -> list[StreamItem]:
         if not self.running and not self._waiting and self.ended is not None:
             return []  # nothing was running
-        self._turn_is_over()
+        begun = self._turn_is_over()
         self._waiting = 0
-        found = [*self._writing.finish(), *self._writing.cancel_tools()]
-        self.ended = End(self.seq, TaskStatus.CANCELLED, reason=text_of(event.reason))
+        found = [*begun, *self._writing.finish(), *self._writing.cancel_tools()]
+        self.ended = End(
+            self.seq, TaskStatus.CANCELLED, reason=text_of(event.reason), silent=self._silent
+        )
         # A failure may end in the same way: the session's status tells them apart.
         return [*found, Metadata(requests=(), degraded=False), Hint()]
 
-    def _turn_is_over(self) -> None:
-        if not self.running:
-            self._writing.begin_turn()
-            self._waiting = max(0, self._waiting - 1)
+    def _turn_is_over(self) -> list[StreamItem]:
+        """End a turn; one of which nothing else was told has begun, too."""
+        begun = [] if self.running else self._work(self.seq)
         self.running = False
         self.requests = {}
+        return begun

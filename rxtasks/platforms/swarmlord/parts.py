@@ -25,6 +25,7 @@ __all__ = [
     "Segment",
     "ToolRun",
     "calls_of",
+    "is_ended",
     "kind_of",
     "text_of_part",
     "user_message",
@@ -56,6 +57,13 @@ def calls_of(part: Mapping[str, Any]) -> list[str]:
     """Read the id of the call that a part is about, by which a permission is asked for."""
     found = (text_of(part.get(name)) for name in _CALLS)
     return [id for id in found if id is not None]
+
+
+def is_ended(part: Mapping[str, Any]) -> bool:
+    """Whether a part of text says that nothing will be added to it."""
+    word = first_text(part, "status", "state") or ""
+    over = tool_status_of(word) is ToolStatus.COMPLETED
+    return kind_of(part) == "text" and (over or bool(fields_of(part.get("time")).get("end")))
 
 
 class Segment:

@@ -1,13 +1,14 @@
-"""What is remembered of sessions between the requests for them. It is pure."""
+"""What is remembered of sessions between the requests for them."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from rxtasks.models import AgentErrorMessage, TaskStatus
 from rxtasks.platforms.facts import Metadata
 from rxtasks.platforms.swarmlord.fold import End, Fold
-from rxtasks.platforms.swarmlord.states import status_of
+from rxtasks.platforms.swarmlord.states import BUSY, status_of
 from rxtasks.platforms.swarmlord.wire import (
     SessionInfo,
     fields_of,
@@ -32,8 +33,11 @@ class Session:
         told: Up to where polls have told.
         hole: Behind which position the stream has lacked something.
         sent: Up to where was told before the newest message of ours was sent.
+        unproved: A message of ours was sent, and no poll has told yet that anything came of it.
         resting: Where its history ended when a poll found it at rest, with a text unfinished.
         closed: The same where a second poll has found it so.
+        sending: Held while a message of ours is under way. What is told meanwhile may follow from
+            it, so it waits until the message counts as accepted.
     """
 
     def __init__(self) -> None:
@@ -42,8 +46,10 @@ class Session:
         self.told: int = 0
         self.hole: int | None = None
         self.sent: int = 0
+        self.unproved: bool = False
         self.resting: int | None = None
         self.closed: int | None = None
+        self.sending: asyncio.Lock = asyncio.Lock()
 
     @property
     def newest(self) -> Fold | None:
@@ -59,10 +65,16 @@ class Session:
             return self.polled.copy()
         return None
 
+    async def sent_all(self) -> None:
+        """Wait until no message is under way."""
+        async with self.sending:
+            pass
+
     def asked(self) -> None:
         """A message of ours was accepted: what ended before that is another turn."""
         known = self.newest
         self.sent = 0 if known is None else known.seq
+        self.unproved = True
 
     def polled_to(self, fold: Fold) -> None:
         """Take what a history has told."""
@@ -104,7 +116,9 @@ class Session:
         status = status_of(word)
         end = None if known is None else self._end(known, status)
         if status is not TaskStatus.ERROR and known is not None:
-            if end is not None:
+            if end is not None and self._has_begun_unseen(end):
+                word, status, end = BUSY, TaskStatus.RUNNING, None
+            elif end is not None:
                 word, status = "idle", end.status
             elif known.requests:
                 status = TaskStatus.ACTION
@@ -139,6 +153,16 @@ class Session:
         return AgentErrorMessage(
             (why,), why, id=f"{task_id}#failure-{known.users}", created_at=at, raw=wire.error
         )
+
+    def _has_begun_unseen(self, end: End) -> bool:
+        """Whether nothing has shown that our message had an effect, but for the end of its turn.
+
+        Its beginning is told first then: an end alone would be taken for that of another turn.
+        """
+        streamed = self.live is not None and self.live.seq >= end.seq
+        unseen = self.unproved and end.silent and not streamed
+        self.unproved = False
+        return unseen
 
     def _end(self, known: Fold, status: TaskStatus | None) -> End | None:
         end = known.end_at_rest if status is TaskStatus.IDLE else known.end

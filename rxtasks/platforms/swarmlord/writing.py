@@ -16,6 +16,7 @@ from rxtasks.platforms.swarmlord.parts import (
     Segment,
     ToolRun,
     calls_of,
+    is_ended,
     kind_of,
     text_of_part,
     user_message,
@@ -166,7 +167,8 @@ class Writing:
         """Take a part of what an agent says; `whole` says that its text is no delta."""
         kind = kind_of(part)
         if kind in ("text", "thought"):
-            return self._text(said, key, kind, text_of_part(part), at, whole=whole)
+            found = self._text(said, key, kind, text_of_part(part), at, whole=whole)
+            return [*found, *self.finish(only=said)] if whole and is_ended(part) else found
         if kind == "tool":
             return self._tool(said, part, key, at, seq)
         word = text_of(part.get("type")) or ""
