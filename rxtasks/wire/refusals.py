@@ -16,6 +16,7 @@ __all__ = ["refusal"]
 _BODY_KEPT = 2 * 2**10
 _SENTENCE = 300
 _SENTENCE_KEYS = ("message", "error", "detail", "data")
+_TRACE_KEYS = ("traceId", "trace_id", "requestId", "request_id")
 
 
 def refusal(
@@ -45,7 +46,11 @@ def refusal(
         phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
         phrase = ""
-    said = _sentence(text)
+    try:
+        found: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        found = None
+    said, trace = _sentence(found), _trace(found)
     kind: type[PlatformError] = PlatformError
     if status in (401, 403):
         kind = AuthenticationError
@@ -56,22 +61,33 @@ def refusal(
     elif status >= 500:
         kind = ServerError
     return kind(
-        f"{what} answered {status}{phrase}" + (f": {said}" if said else ""),
+        f"{what} answered {status}{phrase}"
+        + (f": {said}" if said else "")
+        + (f" (trace {trace})" if trace else ""),
         status=status,
         body=text[:_BODY_KEPT],
         retry_after=retry_after,
     )
 
 
-def _sentence(body: str) -> str:
-    """Find the sentence for people in an error's JSON body; "" where there is none."""
-    try:
-        found: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return ""
+def _sentence(found: object) -> str:
+    """Find the sentence for people in an error's body; "" where there is none."""
     for _ in range(3):  # {"error": {"message": ...}}, {"data": {"message": ...}}
         if not isinstance(found, dict):
             break
         fields = cast("dict[str, object]", found)
         found = next((fields[key] for key in _SENTENCE_KEYS if fields.get(key)), None)
     return legible(" ".join(found.split()), _SENTENCE) if isinstance(found, str) else ""
+
+
+def _trace(found: object) -> str:
+    """Find by what the platform's own people look an error up; "" where it does not say."""
+    for _ in range(2):  # {"traceId": ...}, {"error": {"traceId": ...}}
+        if not isinstance(found, dict):
+            break
+        fields = cast("dict[str, object]", found)
+        for key in _TRACE_KEYS:
+            if isinstance(value := fields.get(key), str):
+                return legible(value, 100)
+        found = fields.get("error")
+    return ""

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 KEY = "slsk_secret-of-the-account"
 RESET = 0
@@ -339,10 +339,12 @@ class SwarmlordServer:
         return web.json_response({"id": fork.id})
 
     async def _upload(self, request: web.Request, body: Any) -> web.StreamResponse:
-        form = await request.post()
-        assert list(form) == ["file"]
-        file = form["file"]
-        assert isinstance(file, web.FileField)
+        form = await request.multipart()
+        file = await form.next()
+        assert isinstance(file, BodyPartReader)
+        assert file.name == "file"
+        data = bytes(await file.read())
+        assert await form.next() is None
         length = request.headers.get("Content-Length")
         url = f"r2://media/{len(self.uploads)}-{file.filename}"
         self.uploads.append(
@@ -350,7 +352,7 @@ class SwarmlordServer:
                 "url": url,
                 "name": file.filename,
                 "type": file.headers["Content-Type"],
-                "data": file.file.read(),
+                "data": data,
                 "length": length,
             }
         )

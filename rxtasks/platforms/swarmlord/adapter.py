@@ -143,8 +143,8 @@ class Swarmlord(Account):
     async def _prompt(
         self, id: str, text: str, attachments: Sequence[Attachment], progress: Progress | None
     ) -> Accepted:
-        files = [await self.upload(id, each, on_upload=progress) for each in attachments]
         session = self._sessions.of(id)
+        files = [await self.upload(id, each, on_upload=progress) for each in attachments]
         async with session.sending:
             message_id = await self._sent(id, parts_of(text, files))
             session.asked()
@@ -190,7 +190,10 @@ class Swarmlord(Account):
         if wire is None:
             return self._found(session, history, cursor)
         if status_of(wire.word) in _AT_REST and fold.end_at_rest is None:
-            session.rests(fold)
+            session.resting = fold.seq
+            # A text may have been begun since the status was asked for; else it was left so.
+            if fold.partials() and (await self._info(ref.id)).word == wire.word:
+                session.closed = fold.seq
         info = session.metadata(wire, fresh=True)
         if not want.messages:
             return Snapshot(info=info)
@@ -261,6 +264,7 @@ class Swarmlord(Account):
         Raises:
             TaskNotFound: There is no such session.
         """
+        self._sessions.of(ref.id)
         await self._http.request("POST", f"{_session(ref.id)}/abort")
 
     async def respond(self, ref: TaskRef, request_id: str, answer: str) -> None:
@@ -286,7 +290,9 @@ class Swarmlord(Account):
             if error.status not in (404, 405):
                 raise
             await self.cancel(ref)
-        self._sessions.forget(ref.id)
+            self._sessions.of(ref.id).ended = True
+        else:
+            self._sessions.forget(ref.id)
 
     def list_tasks(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from rxtasks.errors import TaskNotFound
 from rxtasks.models import AgentErrorMessage, TaskStatus
 from rxtasks.platforms.facts import Metadata
 from rxtasks.platforms.swarmlord.fold import End, Fold
@@ -34,8 +35,9 @@ class Session:
         hole: Behind which position the stream has lacked something.
         sent: Up to where was told before the newest message of ours was sent.
         unproved: A message of ours was sent, and no poll has told yet that anything came of it.
-        resting: Where its history ended when a poll found it at rest, with a text unfinished.
-        closed: The same where a second poll has found it so.
+        resting: Where its history ended when a poll found it at rest, and no event has said so.
+        closed: Where it ended when nothing was going to follow, although a text was unfinished.
+        ended: It counts as deleted, though the platform cannot do that.
         sending: Held while a message of ours is under way. What is told meanwhile may follow from
             it, so it waits until the message counts as accepted.
     """
@@ -49,6 +51,7 @@ class Session:
         self.unproved: bool = False
         self.resting: int | None = None
         self.closed: int | None = None
+        self.ended: bool = False
         self.sending: asyncio.Lock = asyncio.Lock()
 
     @property
@@ -80,16 +83,6 @@ class Session:
         """Take what a history has told."""
         self.polled = fold
         self.told = max(self.told, fold.seq)
-
-    def rests(self, fold: Fold) -> None:
-        """A poll has found it at rest.
-
-        What is unfinished then may have been begun since the status was asked for. If the next
-        poll finds the same, it has been left so.
-        """
-        if self.resting == fold.seq:
-            self.closed = fold.seq
-        self.resting = fold.seq
 
     # ------------------------------------------------------------------ where it stands
 
@@ -176,8 +169,15 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
 
     def of(self, task_id: str) -> Session:
-        """Look up a session, or begin to remember it."""
+        """Look up a session, or begin to remember it.
+
+        Raises:
+            TaskNotFound: It was ended here.
+        """
         session = self._sessions.pop(task_id, None) or Session()
+        if session.ended:
+            self._sessions[task_id] = session
+            raise TaskNotFound(f"the session {task_id} was ended")
         self._sessions[task_id] = session
         if len(self._sessions) > _MOST:
             del self._sessions[next(iter(self._sessions))]

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from rxtasks.models import ThinkingMessage, TypingMessage
-from rxtasks.platforms.facts import Batch, Hint, Metadata, StreamItem
+from rxtasks.models import AgentMessage, ThinkingMessage, TypingMessage
+from rxtasks.platforms.facts import Batch, Hint, Metadata, Partial, StreamItem
 from rxtasks.platforms.swarmlord.fold import Fold
 from rxtasks.platforms.swarmlord.history import number_of
 from rxtasks.platforms.swarmlord.sessions import Session
@@ -53,7 +53,7 @@ class Reading:
         self._unknown = unknown
         self._history = history
         self._began = False
-        self._behind = False  # what polls have told, the stream repeats
+        self._untold: set[str] = set()  # texts of which polls have told more than the stream
         session.live = fold
 
     async def batches(self, events: Sequence[RawEvent]) -> AsyncGenerator[Batch, None]:
@@ -109,7 +109,7 @@ class Reading:
         seqs: list[int] = []
         for event, number in events:
             found = fold.take(event, number)
-            if self._behind or number <= self._session.told:
+            if self._untold or number <= self._session.told:
                 found = self._caught_up(fold, found)
             found = [*found, *more] or [_NOTHING]
             items += found
@@ -117,10 +117,23 @@ class Reading:
         return Batch(items=items, seqs=seqs, cursor=str(fold.seq), gapless=True)
 
     def _caught_up(self, fold: Fold, found: Sequence[StreamItem]) -> list[StreamItem]:
-        """Leave deltas out that polls have told, and then say how far each text is."""
-        kept = [each for each in found if not isinstance(each, TypingMessage | ThinkingMessage)]
-        self._behind = fold.seq < self._session.told
-        return kept if self._behind else [*kept, *fold.partials()]
+        """Leave deltas out that polls have told, and say instead how far each text is.
+
+        Nobody could tell where such a delta belongs.
+        """
+        kept: list[StreamItem] = []
+        for each in found:
+            if isinstance(each, TypingMessage | ThinkingMessage):
+                self._untold.add(each.id)
+                continue
+            if isinstance(each, AgentMessage) and each.id in self._untold:
+                self._untold.discard(each.id)
+                kept.append(Partial(id=each.id, text=each.text, thinking="".join(each.thoughts)))
+            kept.append(each)
+        if fold.seq >= self._session.told:
+            kept += [each for each in fold.partials() if each.id in self._untold]
+            self._untold.clear()
+        return kept
 
     def _decoded(self, events: Sequence[RawEvent]) -> tuple[Sequence[_Numbered], bool]:
         """Decode events, and say whether there was one that has no place."""
