@@ -183,10 +183,9 @@ class Swarmlord(Account):
         history = History(ref.id, self._unknown, await self._answer(ref.id))
         await session.sent_all()
         fold = history.fold
+        session.read(fold)
         if want.messages:
-            session.polled_to(fold)
-        else:
-            session.polled = fold
+            session.told = max(session.told, fold.seq)
         if wire is None:
             return self._found(session, history, cursor)
         if status_of(wire.word) in _AT_REST and fold.end_at_rest is None:

@@ -38,6 +38,7 @@ class Session:
         resting: Where its history ended when a poll found it at rest, and no event has said so.
         closed: Where it ended when nothing was going to follow, although a text was unfinished.
         ended: It counts as deleted, though the platform cannot do that.
+        behind: Its history lacked what was known when it was read, so more will follow.
         sending: Held while a message of ours is under way. What is told meanwhile may follow from
             it, so it waits until the message counts as accepted.
     """
@@ -52,6 +53,8 @@ class Session:
         self.resting: int | None = None
         self.closed: int | None = None
         self.ended: bool = False
+        self.behind: bool = False
+        self._was_behind: tuple[int, int] | None = None
         self.sending: asyncio.Lock = asyncio.Lock()
 
     @property
@@ -79,10 +82,15 @@ class Session:
         self.sent = 0 if known is None else known.seq
         self.unproved = True
 
-    def polled_to(self, fold: Fold) -> None:
-        """Take what a history has told."""
-        self.polled = fold
-        self.told = max(self.told, fold.seq)
+    def read(self, fold: Fold) -> None:
+        """Take what a history has told, unless more is known already."""
+        known = self.newest
+        behind = None if known is None or known.seq <= fold.seq else (fold.seq, known.seq)
+        # One that stays behind has no more to tell.
+        self.behind = behind is not None and behind != self._was_behind
+        self._was_behind = behind
+        if self.polled is None or fold.seq >= self.polled.seq:
+            self.polled = fold
 
     # ------------------------------------------------------------------ where it stands
 
@@ -115,6 +123,8 @@ class Session:
                 word, status = "idle", end.status
             elif known.requests:
                 status = TaskStatus.ACTION
+            elif status is TaskStatus.IDLE and known.running and self.behind:
+                word, status = BUSY, TaskStatus.RUNNING
         told = end if fresh and status is not TaskStatus.ERROR else None
         usage, cost = (told.usage, told.cost) if told is not None else (None, None)
         if known is None or known.users <= 1:  # else nobody knows how many turns it is about

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from rxtasks.errors import DecodeError
 from rxtasks.models import Usage
 
 __all__ = [
@@ -170,9 +171,15 @@ def events_of(answer: Any) -> list[Event]:
 
     Messages instead of events are taken for what tells of them; what is neither comes out as an
     event without a type.
+
+    Raises:
+        DecodeError: It is neither a list nor an object with one.
     """
     fields = fields_of(answer)
-    listed = next((fields[name] for name in _LISTS if isinstance(fields.get(name), list)), answer)
+    names = (name for name in _LISTS if isinstance(fields.get(name, ""), list | type(None)))
+    listed = next((fields[name] or [] for name in names), answer)
+    if not isinstance(listed, list):
+        raise DecodeError("Swarmlord gave a history that is no list of events")
     events = [_event(each) for each in list_of(listed)]
     last = 0
     places: list[int] = []
