@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from rxtasks import (
     AgentErrorMessage,
@@ -22,8 +24,10 @@ from rxtasks import (
     InputRequest,
     RateLimited,
     ServerError,
+    Task,
     TaskNotFound,
     TaskStatus,
+    TaskUpdate,
     ToolMessage,
     TransportError,
     UnsupportedOperation,
@@ -354,13 +358,21 @@ async def test_a_permission_that_is_asked_for_is_action(server: SwarmlordServer)
             task = await client.agent("writer").run("Go")
             watch = Watch(task)
             statuses: list[TaskStatus] = []
-            task.updates.subscribe(lambda update, seen=statuses: seen.append(update.status))
-            await until(lambda task=task: task.status is TaskStatus.ACTION)
+            task.updates.pipe(ops.map(_status)).subscribe(statuses.append)
+            await until(partial(_waits, task))
             assert task.requests == (InputRequest("c1", "approval", "bash: rm -r"),)
-            await until(lambda task=task: not task.requests)
+            await until(lambda: not task.requests)  # noqa: B023 - it is called here
             assert (await watch.result()).text == "Done"
             after = statuses[statuses.index(TaskStatus.ACTION) :]
             assert list(dict.fromkeys(after)) == ["action", "running", "completed"]
+
+
+def _status(update: TaskUpdate) -> TaskStatus:
+    return update.status
+
+
+def _waits(task: Task) -> bool:
+    return task.status is TaskStatus.ACTION
 
 
 async def test_the_platform_s_own_words_are_understood(server: SwarmlordServer) -> None:

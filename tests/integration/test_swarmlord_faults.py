@@ -6,11 +6,12 @@ import json
 import logging
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from rxtasks import Cadence, Client, Gap, TaskStatus, TransportFault, UnknownMessage
+from rxtasks import AgentMessage, Cadence, Client, Gap, TaskStatus, TransportFault, UnknownMessage
 from rxtasks.platforms import Swarmlord
 from tests.integration.serving import until
 from tests.integration.swarmlord_server import (
@@ -18,6 +19,7 @@ from tests.integration.swarmlord_server import (
     RESET,
     Fault,
     Session,
+    Step,
     SwarmlordServer,
     at,
     swarmlord_server,
@@ -28,28 +30,21 @@ from tests.integration.test_swarmlord import talking
 TEXTS = ["one two three", "four five six", "seven eight nine"]
 
 
-def turn(*, pause: float = 0.01) -> list[Any]:
+def turn(*, pause: float = 0.01) -> list[Step]:
     """Three messages typed word by word, a tool between them: 21 events, the prompt included."""
-    steps: list[Any] = []
+    steps: list[Step] = []
     when = 0.02
     for number, text in enumerate(TEXTS):
-        steps.append(at(when, lambda s, n=number: s.begin(f"a{n}")))
+        id, tool = f"a{number}", f"c{number}"
+        steps.append(at(when, partial(Session.begin, id=id)))
         for place, word in enumerate(text.split()):
             when += pause
             said = word if place == 0 else f" {word}"
-            steps.append(at(when, lambda s, n=number, said=said: s.add(f"a{n}", said)))
-        tool = f"c{number}"
+            steps.append(at(when, partial(Session.add, id=id, text=said)))
         for state in ("running", "completed"):
             when += pause
-            first = state == "running"
-            steps.append(
-                at(
-                    when,
-                    lambda s, n=number, c=tool, w=state, f=first: s.tool(
-                        f"a{n}", "grep", w, call=c, first=f
-                    ),
-                )
-            )
+            run = partial(Session.tool, id=id, name="grep", status=state, call=tool)
+            steps.append(at(when, partial(run, first=state == "running")))
     steps.append(at(when + pause, lambda s: s.complete(TEXTS[-1])))
     return steps
 
@@ -71,6 +66,10 @@ def is_whole(watch: Watch) -> None:
     assert watch.ended_tools() == ["a0/c0", "a1/c1", "a2/c2"]
     for number, text in enumerate(TEXTS):
         assert text.startswith(watch.typed(f"a{number}"))
+
+
+def has_typed(watch: Watch, id: str, text: str) -> bool:
+    return watch.typed(id) == text
 
 
 async def finished(client: Client, *, text: str = TEXTS[-1]) -> Watch:
@@ -164,8 +163,8 @@ async def test_the_reply_mends_the_text_in_which_something_is_missing(
         [gap] = watch.faults
         assert isinstance(gap, Gap)
         assert watch.said()[-1] == TEXTS[-1]
-        texts = [each.text for each in await watch.task.get_messages() if each.is_agent()]
-        assert texts == TEXTS
+        found = await watch.task.get_messages()
+        assert [each.text for each in found if isinstance(each, AgentMessage)] == TEXTS
 
 
 async def test_gaps_of_a_history_are_told_once_and_where_they_are(
@@ -261,8 +260,8 @@ async def test_a_stream_takes_over_again_from_the_polls(server: SwarmlordServer)
     ids=["500", "reset", "429", "html", "json"],
 )
 async def test_polls_that_fail_are_made_again(server: SwarmlordServer, fault: Fault) -> None:
-    server.faults["info"] = [fault] * 2
-    server.faults["history"] = [fault] * 2
+    server.faults["info"] = [fault]
+    server.faults["history"] = [fault]
     async with talking(server, streaming=False) as client:
         watch = await finished(client)
         is_whole(watch)
@@ -339,7 +338,7 @@ async def test_a_text_that_was_left_unfinished_is_finished_when_the_session_rest
     for streaming in (True, False):
         async with talking(server, streaming=streaming) as client:
             watch = Watch(await client.agent("writer").run("Go"))
-            await until(lambda watch=watch: watch.typed("a1") == "Hel")
+            await until(partial(has_typed, watch, "a1", "Hel"))
             server.sessions[watch.task.id].become("idle")
             await watch.task.poll()
             result = await watch.result()

@@ -215,7 +215,7 @@ class Fold:
         id = text_of(event.messageId) or first_text(part, "messageId", "messageID")
         said = self._writing.find(id or "")
         if said is None:  # of a message long past, or of one whose beginning is missing
-            began = 0 if whole else self.seq
+            began = 0 if whole or self._writing.forgot(id or "") else self.seq
             said = self._writing.add(Said(id or f"message-{self.seq}", began, self.at))
         key = text_of(event.partId) or first_text(part, "id", "partId") or ""
         if said.is_user:

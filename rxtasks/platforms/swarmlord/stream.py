@@ -53,7 +53,8 @@ class Reading:
         self._unknown = unknown
         self._history = history
         self._began = False
-        self._untold: set[str] = set()  # texts of which polls have told more than the stream
+        # Texts of which polls have told more than the stream, or may have while there was none.
+        self._untold: set[str] = {each.id for each in fold.partials()}
         session.live = fold
 
     async def batches(self, events: Sequence[RawEvent]) -> AsyncGenerator[Batch, None]:

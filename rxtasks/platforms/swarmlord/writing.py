@@ -34,6 +34,8 @@ from rxtasks.platforms.unknown import Unknown
 
 __all__ = ["Said", "Writing"]
 
+_KEPT = 500  # messages, and names of tool runs, that may still change, at least
+
 
 @dataclass(slots=True)
 class Said:
@@ -46,6 +48,7 @@ class Said:
         is_user: A user has said it.
         raw: All that was told of it, but for what was told of its parts.
         segments: The texts of an agent.
+        before: How many more of them there were, which are forgotten.
         open: The one of them that is being written.
     """
 
@@ -55,6 +58,7 @@ class Said:
     is_user: bool = False
     raw: dict[str, Any] = field(default_factory=dict[str, Any])
     segments: list[Segment] = field(default_factory=list[Segment])
+    before: int = 0
     open: Segment | None = None
 
 
@@ -71,6 +75,7 @@ class Writing:
         self._messages: dict[str, Said] = {}
         self._tools: dict[str, ToolRun] = {}  # by any of their names
         self._turn: list[Segment] = []
+        self._before: dict[str, int] = {}
 
     def begin_turn(self) -> None:
         """A turn begins."""
@@ -78,21 +83,28 @@ class Writing:
         self.damaged = False
 
     def forget(self) -> None:
-        """A user says something new: of what was said before, only what is open can change."""
-        kept = {id(each) for each in self._turn}
-        self._messages = {
-            each.id: each
-            for each in self._messages.values()
-            if each.open is not None or any(id(part) in kept for part in each.segments)
-        }
-        self._tools = {name: run for name, run in self._tools.items() if not run.status.is_final}
+        """A user says something new: of what was said long ago, nothing will change."""
+        if len(self._messages) > 2 * _KEPT:
+            for said in list(self._messages.values())[:_KEPT]:
+                if said.open is None:
+                    del self._messages[said.id]
+                    self._before[said.id] = said.before + len(said.segments)
+        if len(self._tools) > 2 * _KEPT:
+            for name, run in list(self._tools.items())[:_KEPT]:
+                if run.status.is_final:
+                    del self._tools[name]
 
     def find(self, id: str) -> Said | None:
         """Look up a message."""
         return self._messages.get(id)
 
+    def forgot(self, id: str) -> bool:
+        """Whether a message was known long ago."""
+        return id in self._before
+
     def add(self, said: Said) -> Said:
         """Take a message that is new."""
+        said.before = self._before.pop(said.id, 0)
         self._messages[said.id] = said
         return said
 
@@ -128,7 +140,7 @@ class Writing:
 
     def agent(self, said: Said, at: datetime | None, seq: int) -> list[StreamItem]:
         """Tell what the object of an agent's message says itself."""
-        again = bool(said.segments)
+        again = bool(said.before + len(said.segments))
         found = [] if again else self.finish(but=said)
         entries = list_of(said.raw.get("parts"))
         for index, entry in enumerate(entries):
@@ -189,7 +201,7 @@ class Writing:
         if not text and segment is None:
             return []
         if segment is None:
-            number = len(said.segments) + 1
+            number = said.before + len(said.segments) + 1
             name, began = (said.id, said.at) if number == 1 else (f"{said.id}/{number}", at)
             segment = said.open = Segment(name, said.id, began)
             said.segments.append(segment)
