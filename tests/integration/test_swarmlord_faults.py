@@ -98,7 +98,6 @@ async def test_streams_that_break_go_on_where_they_were(server: SwarmlordServer)
         watch = await finished(client)
         is_whole(watch)
 
-        assert [watch.typed(f"a{n}") for n in range(3)] == TEXTS
         asked = [each.headers["Last-Event-ID"] for each in server.asked("events")]
         assert asked[:4] == ["0", "3", "4", "9"]
         assert all(isinstance(fault, TransportFault) for fault in watch.faults)
@@ -384,6 +383,25 @@ async def test_what_others_ask_for_is_told(server: SwarmlordServer) -> None:
         await watch.result()
 
         assert watch.task.status is TaskStatus.COMPLETED
+
+
+async def test_polls_find_what_others_ask_for_where_the_session_tells_no_times(
+    server: SwarmlordServer,
+) -> None:
+    async with talking(server, streaming=False) as client:
+        task = await client.agent("writer").run("Go")
+        session = server.sessions[task.id]
+        session.extra = {"time": None}
+        watch = Watch(task)
+        await watch.result()
+        assert task.updated_at is None
+        assert task.created_at is not None
+        session.user("u9", "And you?")
+        session.begin("b1")
+        session.add("b1", "Fine.")
+        session.complete("Fine.")
+        await until(lambda: watch.said()[-1] == "Fine.")
+        watch.check()
 
 
 async def test_messages_that_are_answered_together_settle(server: SwarmlordServer) -> None:
