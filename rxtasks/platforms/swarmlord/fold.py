@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from rxtasks.models import (
     AgentErrorMessage,
+    Delta,
     InputRequest,
     Message,
     TaskStatus,
@@ -128,9 +129,11 @@ class Fold:
     def take(self, event: Event, seq: int | None) -> list[StreamItem]:
         """Say what follows from an event; `seq` is its number, None if it has none."""
         self.seq = self.seq if seq is None else seq
+        kind = text_of(event.type) or ""
+        if kind == "part.appended" and (delta := self._delta(event)) is not None:
+            return [delta]
         self.at = moment(event.ts) or self.at
         self.created = self.created or self.at
-        kind = text_of(event.type) or ""
         match kind:
             case "part.appended" | "part.updated":
                 return self._part(event, whole=kind == "part.updated")
@@ -146,6 +149,17 @@ class Fold:
                 return self._aborted(event)
             case _:
                 return self._strange(kind, event)
+
+    def _delta(self, event: Event) -> Delta | None:
+        """Add to the text that is being written, which is what most events do."""
+        id, fields = event.messageId, fields_of(event.part)
+        said = self._writing.find(id) if isinstance(id, str) else None
+        if said is None or said.open is None or not self.running or self.requests:
+            return None
+        text, key = fields.get("text"), event.partId or fields.get("id") or ""
+        if fields.get("type") == "text" and isinstance(text, str) and text and isinstance(key, str):
+            return said.open.add(key, "text", text)
+        return None
 
     def _strange(self, kind: str, event: Event) -> list[StreamItem]:
         self._unknown.log("an event of the type", kind)
