@@ -80,7 +80,7 @@ class Ledger:
         self._turn = 0
         self._expenses = Expenses()
         self._numbering = Numbering()
-        self._gaps: set[Gap] = set()
+        self._gaps: frozenset[Gap] = frozenset()
 
     def __len__(self) -> int:
         """How many messages are known."""
@@ -232,7 +232,7 @@ class Ledger:
         if isinstance(message, Gap):
             if since is None or message not in self._gaps:  # each poll finds it again
                 out.append(message)
-            self._gaps.add(message)
+            self._gaps |= {message}
             return
         known = self._known.get(message.id)
         identity = Identity.of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,6 +36,7 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.platforms import Swarmlord
+from rxtasks.webhooks import SwarmlordScheme, WebhookReceiver, sign
 from tests.integration.serving import until
 from tests.integration.swarmlord_server import (
     KEY,
@@ -509,6 +511,24 @@ async def test_a_webhook_is_registered_once_before_anything_is_sent(
     assert [each["url"] for each in server.webhooks] == [url, f"{url}/2"]
     ends = ["session.completed", "session.completed_degraded", "session.aborted"]
     assert server.webhooks[0]["events"] == ends
+
+
+async def test_a_delivery_of_a_webhook_ends_the_waiting(server: SwarmlordServer) -> None:
+    server.scripts = [[]]
+    receiver = WebhookReceiver("whsec", scheme=SwarmlordScheme())
+    async with Client(Swarmlord(KEY, server.url, streaming=False)) as client:
+        task = await client.agent("writer").run("Go", webhook="https://example.com/hook")
+        with task.attach(receiver):
+            waiting = asyncio.create_task(task.result(timeout=5))
+            await until(lambda: server.asked("history"))
+            session = server.sessions[task.id]
+            session.begin("a1")
+            session.complete("Hello")
+            body = json.dumps({"sessionId": task.id, "status": "idle"}).encode()
+            receiver.receive(body, sign(body, "whsec", scheme=SwarmlordScheme()))
+
+            assert (await waiting).text == "Hello"
+    receiver.close()
 
 
 async def test_a_webhook_that_is_refused_starts_nothing(server: SwarmlordServer) -> None:

@@ -162,7 +162,7 @@ class Reading:
             return _decode(data)
         except UnicodeDecodeError:  # as the standard of event streams wants it
             return self._event(data.decode("utf-8", "replace").encode())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._unknown.log("a stream event that cannot be read:", type(error).__name__)
             return Event()
 
