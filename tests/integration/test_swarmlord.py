@@ -405,7 +405,9 @@ async def test_tokens_and_cost_of_a_session_with_one_message_are_those_of_its_tu
         server.sessions[task.id].extra = {"tokens": {"input": 5, "reasoning": 2}, "cost": 0.25}
         result = await task.result()
         assert (result.usage, result.cost) == (Usage(input=5, reasoning=2), 0.25)
+        server.scripts = [[at(0.1, lambda s: s.complete("Done"))]]
         await task.send("More")
+        await task.poll()
         result = await task.result()
         assert (result.usage, result.cost) == (None, None)
 
@@ -564,6 +566,12 @@ async def test_a_start_whose_fate_is_unknown_says_so_and_names_the_session(
         with pytest.raises(TransportError) as nothing:
             await client.agent("writer").run("Go")
         assert not nothing.value.maybe_accepted
+        server.faults["upload"] = [Fault(RESET)]
+        note = Attachment(name="n.txt", data=b"n")
+        with pytest.raises(TransportError) as nothing:
+            await client.agent("writer").run("Go", attachments=[note])
+        assert not nothing.value.maybe_accepted
+        assert server.sessions == {}
         server.faults["prompt"] = [Fault(RESET)]
         with pytest.raises(TransportError) as raised:
             await client.agent("writer").run("Go")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import quote
 
-from rxtasks.errors import ClientClosed, ConfigurationError
+from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.files import Progress
 from rxtasks.platforms.swarmlord.sessions import Sessions
@@ -17,7 +19,7 @@ from rxtasks.platforms.unknown import Unknown
 from rxtasks.wire.http import Http, HttpOptions
 from rxtasks.wire.inputs import parse_url
 
-__all__ = ["NAME", "Account", "part_of_path"]
+__all__ = ["NAME", "Account", "part_of_path", "without_effect"]
 
 NAME = "Swarmlord"
 _URL = "https://api.swarmlord.ai"
@@ -130,7 +132,8 @@ class Account:
             TransportError: The platform could not be reached.
         """
         path = f"/session/{part_of_path(task_id)}/upload"
-        return await uploaded(self._http, path, attachment, on_upload or self._on_upload)
+        with without_effect():
+            return await uploaded(self._http, path, attachment, on_upload or self._on_upload)
 
     async def _register(self, webhook: str, events: tuple[str, ...]) -> None:
         """Have events reported to a URL, once for as long as this platform is used."""
@@ -138,7 +141,8 @@ class Account:
         async with self._registering:
             if webhook not in self._webhooks:
                 body = {"url": webhook, "events": events}
-                await self._http.request("POST", "/webhook", json=body, once=True)
+                with without_effect():
+                    await self._http.request("POST", "/webhook", json=body, once=True)
                 self._webhooks.add(webhook)
 
     @property
@@ -146,6 +150,15 @@ class Account:
         if self._opened is None:
             raise ClientClosed(f"no client uses this {NAME} platform: enter one first")
         return self._opened
+
+
+@contextmanager
+def without_effect() -> Generator[None]:
+    """Say of what may have arrived that it has not begun any work."""
+    try:
+        yield
+    except TransportError as error:
+        raise TransportError(str(error)) from error
 
 
 def part_of_path(name: str) -> str:

@@ -27,7 +27,7 @@ from rxtasks.platforms.base import (
     Want,
 )
 from rxtasks.platforms.files import Progress, size_of
-from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path
+from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path, without_effect
 from rxtasks.platforms.swarmlord.fold import Fold
 from rxtasks.platforms.swarmlord.history import History, number_of
 from rxtasks.platforms.swarmlord.sessions import Session
@@ -110,17 +110,16 @@ class Swarmlord(Account):
         if webhook is not None:
             await self._register(webhook, _ENDS)
         body = {} if title is None else {"title": title}
-        try:
+        with without_effect():
             made = await self._http.request(
                 "POST", path, type=SessionMade, json=body, not_found=AgentNotFound, once=True
             )
-        except TransportError as error:  # an empty session does no work
-            raise TransportError(str(error)) from error
         try:
             return await self._prompt(made.id, text, attachments, progress)
-        except (PlatformError, ConfigurationError):
-            with contextlib.suppress(RxTasksError):
-                await self._http.request("DELETE", _session(made.id), timeout=_TIDYING)
+        except (PlatformError, ConfigurationError, TransportError) as error:
+            if not (isinstance(error, TransportError) and error.maybe_accepted):
+                with contextlib.suppress(RxTasksError):
+                    await self._http.request("DELETE", _session(made.id), timeout=_TIDYING)
             raise
 
     async def send(

@@ -127,7 +127,8 @@ class Session:
                 word, status = BUSY, TaskStatus.RUNNING
         told = end if fresh and status is not TaskStatus.ERROR else None
         usage, cost = (told.usage, told.cost) if told is not None else (None, None)
-        if known is None or known.users <= 1:  # else nobody knows how many turns it is about
+        if known is not None and known.users <= 1 and known.seq > self.sent:
+            # Of several turns nobody knows whether it tells the latest or all.
             usage = usage or usage_of(wire.tokens)
             cost = money(wire.cost) if cost is None else cost
         return Metadata(
