@@ -88,7 +88,7 @@ class Swarmlord(Account):
         """Make a session of an agent, and send it a first message.
 
         The options are `title`, that of the session, and `on_upload`, as in `Swarmlord`. A
-        session in which nothing could begin is deleted again, as far as that is possible.
+        session in which nothing could begin is deleted again.
 
         Raises:
             AgentNotFound: There is no such agent.
@@ -177,6 +177,7 @@ class Swarmlord(Account):
         session = self._sessions.of(ref.id)
         wire = await self._info(ref.id) if want.info else None
         await session.sent_all()
+        session.wire = wire or session.wire
         if not want.messages and (wire is None or not session.needs_history(wire)):
             return Snapshot(info=session.metadata(wire, fresh=False) if wire else None)
         history = History(ref.id, self._unknown, await self._answer(ref.id))
@@ -185,27 +186,30 @@ class Swarmlord(Account):
         session.read(fold)
         if want.messages:
             session.told = max(session.told, fold.seq)
-        if wire is None:
-            return self._found(session, history, cursor)
-        if status_of(wire.word) in _AT_REST and fold.end_at_rest is None:
+        if wire is not None and session.is_aborted_since(wire):
+            wire = session.wire = await self._info(ref.id)  # it tells a failure from a cancel
+        last = session.wire
+        if last is not None and status_of(last.word) in _AT_REST and fold.end_at_rest is None:
             session.resting = fold.seq
             # A text may have been begun since the status was asked for; else it was left so.
-            if fold.partials() and (await self._info(ref.id)).word == wire.word:
+            if fold.partials() and (await self._info(ref.id)).word == last.word:
                 session.closed = fold.seq
-        info = session.metadata(wire, fresh=True)
+        info = None if wire is None else session.metadata(wire, fresh=True)
         if not want.messages:
             return Snapshot(info=info)
-        failure = session.failure(ref.id, wire)
-        found = self._found(session, history, cursor)
-        facts = [*(found.facts or ()), *([] if failure is None else [failure])]
+        found = self._found(ref.id, session, history, cursor)
+        if info is None:
+            return found
         # Without its number a stream cannot go on behind the last event.
         here = str(fold.seq) if fold.seq or not history.events else None
-        return Snapshot(info=info, facts=facts, cursor=found.cursor, stream_cursor=here)
+        return Snapshot(info=info, facts=found.facts, cursor=found.cursor, stream_cursor=here)
 
-    def _found(self, session: Session, history: History, cursor: str | None) -> Snapshot:
+    def _found(self, id: str, session: Session, history: History, cursor: str | None) -> Snapshot:
         seq = history.fold.seq
         covered = 0 if session.live is None else session.live.seq
         facts = history.facts(number_of(cursor), covered=covered, finished=session.closed == seq)
+        if (failure := session.failure(id)) is not None:
+            facts.append(failure)
         return Snapshot(facts=facts, cursor=str(seq) if seq else None)
 
     async def open_stream(
@@ -272,9 +276,7 @@ class Swarmlord(Account):
             UnsupportedOperation: Always.
         """
         del request_id, answer
-        raise UnsupportedOperation(
-            f"{NAME} has no public call to answer a permission of the task {ref.id}"
-        )
+        raise UnsupportedOperation(f"{NAME} has no public call to answer a permission ({ref.id})")
 
     async def end(self, ref: TaskRef) -> None:
         """Delete the session; where the platform cannot do that, abort what runs in it.

@@ -22,6 +22,7 @@ from rxtasks.platforms.swarmlord.wire import (
 __all__ = ["Session", "Sessions"]
 
 _MOST = 4096  # sessions that are remembered
+_BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, None})
 _SILENT = "the session has failed, and the platform does not say why"
 
 
@@ -37,6 +38,7 @@ class Session:
         unproved: A message of ours was sent, and no poll has told yet that anything came of it.
         resting: Where its history ended when a poll found it at rest, and no event has said so.
         closed: Where it ended when nothing was going to follow, although a text was unfinished.
+        wire: What the platform has said last of it, since a message of ours was sent.
         ended: It counts as deleted, though the platform cannot do that.
         behind: Its history lacked what was known when it was read, so more will follow.
         sending: Held while a message of ours is under way. What is told meanwhile may follow from
@@ -52,6 +54,7 @@ class Session:
         self.unproved: bool = False
         self.resting: int | None = None
         self.closed: int | None = None
+        self.wire: SessionInfo | None = None
         self.ended: bool = False
         self.behind: bool = False
         self._was_behind: tuple[int, int] | None = None
@@ -81,6 +84,7 @@ class Session:
         known = self.newest
         self.sent = 0 if known is None else known.seq
         self.unproved = True
+        self.wire = None
 
     def read(self, fold: Fold) -> None:
         """Take what a history has told, unless more is known already."""
@@ -143,10 +147,16 @@ class Session:
             degraded=None if told is None else told.degraded,
         )
 
-    def failure(self, task_id: str, wire: SessionInfo) -> AgentErrorMessage | None:
+    def is_aborted_since(self, wire: SessionInfo) -> bool:
+        """Whether the latest turn was aborted since its status was asked for."""
+        end = None if self.newest is None else self.newest.end
+        aborted = end is not None and end.status is TaskStatus.CANCELLED
+        return aborted and status_of(wire.word) in _BUSY
+
+    def failure(self, task_id: str) -> AgentErrorMessage | None:
         """Tell why the latest turn has failed, if it has."""
-        known = self.newest
-        if known is None or status_of(wire.word) is not TaskStatus.ERROR:
+        known, wire = self.newest, self.wire
+        if known is None or wire is None or status_of(wire.word) is not TaskStatus.ERROR:
             return None
         end = known.end_at_rest
         if not known.running and end is None and known.ended is not None:
