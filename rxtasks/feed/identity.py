@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Final
 
 import msgspec
@@ -56,5 +57,20 @@ def fingerprint(message: Message) -> int:
     it with its keys in another order.
     """
     bare = msgspec.structs.replace(message, created_at=None, revision=1, raw=None)
-    encoded = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
-    return hash(encoded) & 0xFFFFFFFFFF
+    try:
+        content: object = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
+    except (RecursionError, UnicodeError, TypeError, ValueError, OverflowError):
+        # Something in it is nested too deeply, say: then its upper layers have to do.
+        content = tuple(_UPPER_LAYERS.repr(getattr(bare, name)) for name in bare.__struct_fields__)
+    return hash(content) & 0xFFFFFFFFFF
+
+
+def _upper_layers() -> reprlib.Repr:
+    upper = reprlib.Repr()
+    upper.maxlevel = 50
+    upper.maxdict = upper.maxlist = upper.maxtuple = 1000
+    upper.maxstring = upper.maxlong = upper.maxother = 10_000
+    return upper
+
+
+_UPPER_LAYERS: Final = _upper_layers()

@@ -620,3 +620,17 @@ def test_what_an_earlier_turn_left_unfinished_does_not_keep_a_later_one_open() -
     told.ledger.settled()
     told.poll(user("u"), Unfinished("m"), user("v"), said("n", "text"))
     assert not told.unfinished()
+
+
+@pytest.mark.parametrize("depth", [900, 990, 5000])
+def test_content_that_is_nested_deeply_is_told_once(depth: int) -> None:
+    deep: Any = "end"
+    for _ in range(depth):
+        deep = {"of": [deep]}
+    told = Told()
+    run = tool("t", "completed", params={"n": 1}, output=deep)
+
+    assert len(told.poll(run)) == 1
+    assert told.poll(run) == []
+    assert told.stream(run) == []
+    assert len(told.poll(tool("t", "completed", params={"n": 2}, output=deep))) == 1

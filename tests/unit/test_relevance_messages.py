@@ -226,3 +226,51 @@ def test_a_cursor_never_goes_back() -> None:
 
     assert cursor.newest == AT
     assert Cursor(AT).moved([], AT).newest == AT
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_a_time_beyond_the_calendar_is_none(time: str) -> None:
+    assert moment(time) is None
+
+
+@pytest.mark.parametrize("margin", [1e12, 1e300])
+def test_a_margin_longer_than_all_time_reads_everything(margin: float) -> None:
+    begin = Cursor(newest=AT, count=1).begin(margin)
+
+    assert begin is not None
+    assert iso(begin) == "1970-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", '["2026-03-01T12:00:00"]', "[null,null,0,0," + "[" * 5000, "\ud800"]
+)
+def test_what_is_no_cursor_reads_everything(text: str) -> None:
+    assert Cursor.parse(text) is None
+
+
+def test_an_event_that_is_nested_too_deeply_is_left_out() -> None:
+    deep = b'{"type":"text","documentId":"m","content":"a","more":' + b"[" * 5000
+    good = b'{"type":"text","documentId":"m","content":"b"}'
+    events = [(b"message", data, b"") for data in (deep, good)]
+
+    assert deltas(events, Unknown()) == [TypingMessage("b", id="m")]
+
+
+def test_a_message_without_an_id_gets_the_same_one_at_each_poll_however_deep_it_is() -> None:
+    ids = {read({"type": "odd", "of": [deep(980)]}, item_id=None).id for _ in range(2)}
+
+    assert len(ids) == 1
+
+
+def deep(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_an_error_that_is_nested_deeply_is_shown_as_far_as_it_goes() -> None:
+    error = read({"type": "agent-error", "errors": [{"body": deep(980)}]}).fact
+
+    assert isinstance(error, AgentErrorMessage)
+    assert error.last_error.startswith("[[")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -227,7 +228,7 @@ def _errors(errors: Sequence[contents.ErrorWire] | None) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else _json(value).decode()
 
 
 def _sub_agent(output: Any) -> tuple[str | None, str | None]:
@@ -247,4 +248,12 @@ def _sub_agent(output: Any) -> tuple[str | None, str | None]:
 
 def _made_up(raw: dict[str, Any]) -> str:
     """Make an id for a message without one, the same at each poll."""
-    return f"unnamed-{zlib.crc32(msgspec.json.encode(raw)):08x}"
+    return f"unnamed-{zlib.crc32(_json(raw)):08x}"
+
+
+def _json(value: Any) -> bytes:
+    """Write what was read, or its upper layers where it is nested too deeply."""
+    try:
+        return msgspec.json.encode(value)
+    except RecursionError:
+        return reprlib.repr(value).encode("utf-8", "replace")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rxtasks.models import Gap
 from rxtasks.platforms.base import Fact
@@ -20,6 +21,8 @@ _FEW = 100
 """So many messages are read again at each poll rather than found out which of them are needed."""
 _TASKS = 4096  # of which the reader remembers how far they have been read
 
+Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
+
 
 class Cursor(Struct, frozen=True, array_like=True):
     """Where the next poll goes on.
@@ -31,8 +34,8 @@ class Cursor(Struct, frozen=True, array_like=True):
         count: How many messages there are in all, as far as is known.
     """
 
-    newest: datetime | None = None
-    open: datetime | None = None
+    newest: Time | None = None
+    open: Time | None = None
     span: int = 0
     count: int = 0
 
@@ -43,7 +46,7 @@ class Cursor(Struct, frozen=True, array_like=True):
             return None
         try:
             return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
 
     def __str__(self) -> str:
@@ -60,7 +63,7 @@ class Cursor(Struct, frozen=True, array_like=True):
         near = self.span <= _FEW or margin > 0.0
         if start is not None and self.open is not None and near:
             start = min(start, self.open)
-        return None if start is None else start - timedelta(seconds=margin)
+        return None if start is None else _before(start, margin)
 
     def moved(self, found: Sequence[Found], begin: datetime | None) -> Cursor:
         """Go on behind what was read from a time on."""
@@ -78,6 +81,14 @@ class Cursor(Struct, frozen=True, array_like=True):
             # That far back was not read.
             oldest, span = self.open, self.span + sum(time > self.newest for time in times)
         return Cursor(newest, oldest, span, max(self.count, len(found)))
+
+
+def _before(time: datetime, seconds: float) -> datetime:
+    """Go back in time, but not beyond its beginning."""
+    try:
+        return max(time - timedelta(seconds=seconds), _EPOCH)
+    except OverflowError:
+        return _EPOCH
 
 
 class MessageReader:

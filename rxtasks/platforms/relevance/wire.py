@@ -41,9 +41,9 @@ def moment(value: Any) -> datetime | None:
         return None
     try:
         time = msgspec.convert(value, datetime, strict=False)
-    except msgspec.ValidationError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def iso(time: datetime) -> str:
