@@ -197,7 +197,9 @@ async def open_connection(
     elif response.content_type != "text/event-stream":
         response.close()
         said = response.headers.get("Content-Type", "nothing about its type")
-        raise DecodeError(f"{exchange} answered {legible(said, 80)}, not an event stream")
+        raise DecodeError(
+            f"{exchange} answered {legible(exchange.hiding(said), 80)}, not an event stream"
+        )
     decoder = SSEDecoder(last_event_id, max_event_size=max_event_size)
     try:
         return SSEConnection(exchange, stream, decoder, idle_timeout=idle_timeout)
@@ -247,7 +249,8 @@ def _inflater(exchange: Exchange, response: aiohttp.ClientResponse | None) -> _I
     if encoding.lower() in ("gzip", "x-gzip", "deflate"):
         return _Inflater()
     raise DecodeError(
-        f"{exchange} answered in the encoding {legible(encoding, 40)}, which nobody asked for"
+        f"{exchange} answered in the encoding {legible(exchange.hiding(encoding), 40)}, "
+        "which nobody asked for"
     )
 
 

@@ -34,10 +34,18 @@ def decoded(answer: bytes, type_: Any, exchange: Exchange, response: aiohttp.Cli
         except UnicodeDecodeError:  # one bad byte in somebody's text must not stop everything
             return _decoder(type_).decode(answer.decode("utf-8", "replace"))
     except msgspec.ValidationError as error:
-        what = f"JSON of another shape ({legible(str(error), 200)})"
+        what = f"JSON of another shape ({legible(exchange.hiding(str(error)), 200)})"
     except RecursionError:
         what = "JSON that is nested too deeply"
     except msgspec.DecodeError:
-        kind = legible(response.headers.get("Content-Type", ""), 80)
+        kind = legible(exchange.hiding(response.headers.get("Content-Type", "")), 80)
         what = f"{kind or 'something'} that is not JSON: is the base URL right?"
-    raise DecodeError(f"{exchange} answered {response.status} with {what}", raw=answer[:_RAW_KEPT])
+    raise DecodeError(
+        f"{exchange} answered {response.status} with {what}",
+        raw=_hiding(exchange, answer[:_RAW_KEPT]),
+    )
+
+
+def _hiding(exchange: Exchange, raw: bytes) -> bytes:
+    text = raw.decode("utf-8", "surrogateescape")
+    return exchange.hiding(text).encode("utf-8", "surrogateescape")

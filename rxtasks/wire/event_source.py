@@ -25,12 +25,12 @@ from rxtasks.wire.backoff import Backoff, Retry
 from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connection
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.exchange import Exchange
+from rxtasks.wire.hiding import secrets_of
 from rxtasks.wire.inputs import (
     Headers,
     parse_url,
     resolve_headers,
     resumption,
-    secrets_of,
     sendable,
 )
 from rxtasks.wire.options import new_session

@@ -18,7 +18,7 @@ from rxtasks.errors import (
     TransportError,
 )
 from rxtasks.wire.backoff import parse_retry_after
-from rxtasks.wire.inputs import secrets_of
+from rxtasks.wire.hiding import hidden, secrets_of
 from rxtasks.wire.refusals import refusal
 
 __all__ = ["Exchange"]
@@ -60,6 +60,10 @@ class Exchange:
     def __str__(self) -> str:
         who = f"{self.platform}: " if self.platform else ""
         return f"{who}{self.method} {self.url.raw_path}"
+
+    def hiding(self, text: str) -> str:
+        """Take the credentials of this request out of what a server has made us say."""
+        return hidden(text, (*self.secrets, *self._secrets_of_query()))
 
     def lost(self, how: str) -> TransportError:
         """Build the error of a request that was not answered."""
@@ -173,7 +177,8 @@ class Exchange:
             ) from None
         if not same:
             raise PlatformError(
-                f"{self} answered {status}, a redirect to another origin ({target.origin()}), "
+                f"{self} answered {status}, a redirect to another origin "
+                f"({self.hiding(str(target.origin()))}), "
                 "where credentials must not go: if that is right, configure its URL",
                 status=status,
             )
@@ -201,7 +206,7 @@ class Exchange:
             body[:_BODY_READ],
             retry_after=parse_retry_after(response.headers.get("Retry-After"), now=time.time()),
             not_found=self.not_found,
-            secrets=(*self.secrets, *self._secrets_of_query()),
+            hiding=self.hiding,
         )
 
     def _secrets_of_query(self) -> tuple[str, ...]:

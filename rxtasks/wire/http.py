@@ -15,13 +15,13 @@ from rxtasks.wire.connection import STREAM_HEADERS, SSEConnection, open_connecti
 from rxtasks.wire.deadlines import Deadlines
 from rxtasks.wire.decoding import decoded
 from rxtasks.wire.exchange import Exchange
+from rxtasks.wire.hiding import secrets_of
 from rxtasks.wire.inputs import (
     Headers,
     check_headers,
     parse_url,
     resolve_headers,
     resumption,
-    secrets_of,
 )
 from rxtasks.wire.options import HttpOptions, Purpose, Timeouts, new_session
 

@@ -16,7 +16,6 @@ __all__ = [
     "parse_url",
     "resolve_headers",
     "resumption",
-    "secrets_of",
     "sendable",
 ]
 
@@ -102,9 +101,3 @@ def resumption(last_event_id: str | None) -> dict[str, str]:
             raw=last_event_id[:_SHOWN].encode("utf-8", "replace"),
         )
     return {"Last-Event-ID": last_event_id}
-
-
-def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the texts in default headers that may be credentials, also without their scheme."""
-    values = [value for value in headers.values() if len(value) >= 8]
-    return tuple(values + [part for value in values for part in value.split() if len(part) >= 8])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -15,6 +15,7 @@ __all__ = ["refusal"]
 
 _BODY_KEPT = 2 * 2**10
 _SENTENCE = 300
+_TRACE = 100
 _SENTENCE_KEYS = ("message", "error", "detail", "data")
 _TRACE_KEYS = ("traceId", "trace_id", "requestId", "request_id")
 
@@ -26,7 +27,7 @@ def refusal(
     *,
     retry_after: float | None,
     not_found: type[PlatformError],
-    secrets: Iterable[str],
+    hiding: Callable[[str], str],
 ) -> PlatformError:
     """Build the error for a status.
 
@@ -36,12 +37,9 @@ def refusal(
         body: The beginning of the answer's body.
         retry_after: Seconds that the server wants us to wait.
         not_found: What 404 and 410 mean.
-        secrets: What the server must not make us say: our own credentials, or the query.
+        hiding: Takes out of a text what the server must not make us say: our own credentials.
     """
-    text = body.decode("utf-8", "replace")
-    for secret in secrets:
-        if len(secret) >= 4:
-            text = text.replace(secret, "***")
+    text = hiding(body.decode("utf-8", "replace"))
     try:
         phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
@@ -50,7 +48,9 @@ def refusal(
         found: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         found = None
-    said, trace = _sentence(found), _trace(found)
+    # What was escaped is plain now; and half a secret would not be found.
+    said = legible(hiding(_sentence(found)), _SENTENCE)
+    trace = legible(hiding(_trace(found)), _TRACE)
     kind: type[PlatformError] = PlatformError
     if status in (401, 403):
         kind = AuthenticationError
@@ -77,7 +77,7 @@ def _sentence(found: object) -> str:
             break
         fields = cast("dict[str, object]", found)
         found = next((fields[key] for key in _SENTENCE_KEYS if fields.get(key)), None)
-    return legible(" ".join(found.split()), _SENTENCE) if isinstance(found, str) else ""
+    return " ".join(found.split()) if isinstance(found, str) else ""
 
 
 def _trace(found: object) -> str:
@@ -88,6 +88,6 @@ def _trace(found: object) -> str:
         fields = cast("dict[str, object]", found)
         for key in _TRACE_KEYS:
             if isinstance(value := fields.get(key), str):
-                return legible(value, 100)
+                return value
         found = fields.get("error")
     return ""

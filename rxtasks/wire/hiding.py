@@ -1,0 +1,56 @@
+"""Keeps credentials out of what people read, though a server repeat them to us."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+
+__all__ = ["hidden", "secrets_of"]
+
+_SHORTEST = 4  # what is shorter would blacken every other word
+_PART = 8  # the least length of a part of a header that counts as a credential of its own
+
+
+def secrets_of(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the texts in headers, or in a query, that may be credentials.
+
+    Of `project:key` each part is one, of `Bearer token` the token, and of Basic credentials the
+    password, since a server may repeat any of these alone.
+    """
+    found: dict[str, None] = {}
+    for value in values.values():
+        scheme, _, rest = value.partition(" ")
+        parts = [value, *re.split(r"[\s:;,]+", value)]
+        if scheme.lower() == "basic":
+            user, _, password = _basic(rest).partition(":")
+            found |= dict.fromkeys(each for each in (password, f"{user}:{password}") if each)
+        found |= dict.fromkeys(part for part in parts if len(part) >= _PART)
+    return tuple(found)
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Replace secrets by `***`, also where they are written as in JSON or in a URL."""
+    patterns = sorted({each for each in secrets if len(each) >= _SHORTEST}, key=len, reverse=True)
+    if not patterns:
+        return text
+    return re.sub("|".join(map(_pattern, patterns)), "***", text, flags=re.IGNORECASE)
+
+
+def _pattern(secret: str) -> str:
+    return "".join(c if c.isalnum() else _spellings(c) for c in secret)
+
+
+def _spellings(c: str) -> str:
+    """Write one character as itself, escaped as in JSON, and percent-encoded."""
+    encoded = "".join(f"%{byte:02x}" for byte in c.encode("utf-8", "replace"))
+    plus = r"|\+" if c == " " else ""
+    return rf"(?:\\?{re.escape(c)}|\\u{ord(c):04x}|{encoded}{plus})"
+
+
+def _basic(text: str) -> str:
+    try:
+        return base64.b64decode(text.strip(), validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
