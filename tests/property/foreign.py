@@ -1,0 +1,138 @@
+"""The platforms whose bytes are put to the test; a new one joins by one `Foreign` in `FOREIGN`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rxtasks.local import Context, message, thinking, tool_started, typing, usage
+from rxtasks.models import Usage
+from rxtasks.platforms import Gateway, Local, Relevance
+from rxtasks.platforms.base import AgentRef, Platform
+from tests.integration.relevance_server import (
+    KEY,
+    PROJECT,
+    Put,
+    Say,
+    State,
+    agent,
+    at,
+    failure,
+    relevance_server,
+    tool,
+)
+from tests.integration.serving import behind
+
+__all__ = ["FOREIGN", "Foreign"]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """One platform.
+
+    Attributes:
+        name: What it is called in the names of tests.
+        honest: Serves it as it should be, and gives the URL.
+        client: Makes a client side of it that talks to a URL.
+        agent: An agent or a workforce that the server has.
+        extras: What else can be asked of the client side, each a coroutine function of it.
+    """
+
+    name: str
+    honest: Callable[[], AbstractAsyncContextManager[str]]
+    client: Callable[[str], Platform]
+    agent: AgentRef
+    extras: tuple[Callable[[Any], Any], ...] = ()
+
+
+# ---------------------------------------------------------------------------------- Relevance AI
+
+_SCRIPT = [
+    at(
+        0,
+        State("running"),
+        Put("t1", tool("finished", output={"hits": [1, {"a": None}], "of": 2.5})),
+        Put("t2", tool("running", kind="agent", errors=["too slow"])),
+        Put("e1", failure("no", "never")),
+        Put("a1", agent("First.", thinking=["hm", "so"])),
+        Put("a2", agent("Sec", generating=True)),
+        Put(
+            "r1",
+            {
+                "type": "workforce-agent-run",
+                "task_details": {"conversation_id": "c", "finished_state": "completed"},
+                "agent_details": {"agent_id": "x", "name": "X"},
+            },
+        ),
+        Put(
+            "h1",
+            {
+                "type": "workforce-agent-handover",
+                "trigger": {"message": {"content": "Take over."}},
+                "agent_details": {"id": "y"},
+            },
+        ),
+    ),
+    *(at(0.02 + i / 100, Say("a2", "ond."), Say("a2", "hm", "thinking")) for i in range(3)),
+]
+
+
+@asynccontextmanager
+async def _relevance_is_served() -> AsyncIterator[str]:
+    async with relevance_server() as server:
+        server.scripts = [_SCRIPT]
+        yield server.url
+
+
+def _relevance(url: str) -> Relevance:
+    return Relevance("us", PROJECT, KEY, base_url=url, stream_url=url)
+
+
+# ---------------------------------------------------------------------------------- the gateway
+
+
+async def _talker(ctx: Context) -> Any:
+    yield thinking("hm")
+    run = tool_started("grep", params={"text": ctx.text})
+    yield run
+    yield run.finished(output={"hits": [1, None]})
+    yield usage(Usage(input=3, output=4), cost=0.5)
+    yield message("First.")
+    for _ in range(3):
+        yield typing("Sec")
+        await asyncio.sleep(0.01)
+    yield typing(await ctx.ask("Go on?", ["yes", "no"]))
+
+
+@asynccontextmanager
+async def _gateway_is_served() -> AsyncIterator[str]:
+    async with behind(Local(agents={"agent-1": _talker})) as running:
+        yield running.url
+
+
+FOREIGN: tuple[Foreign, ...] = (
+    Foreign(
+        "relevance",
+        _relevance_is_served,
+        _relevance,
+        AgentRef("agent-1"),
+        (lambda each: each.list_agents(), lambda each: each.get_agent("agent-1")),
+    ),
+    Foreign(
+        "relevance-workforce",
+        _relevance_is_served,
+        _relevance,
+        AgentRef("workforce-1", "workforce"),
+        (lambda each: each.get_workforce("workforce-1"),),
+    ),
+    Foreign(
+        "gateway",
+        _gateway_is_served,
+        Gateway,
+        AgentRef("agent-1"),
+        (lambda each: each.list_agents(),),
+    ),
+)
