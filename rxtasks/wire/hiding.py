@@ -24,8 +24,9 @@ def secrets_of(values: Mapping[str, str]) -> tuple[str, ...]:
         scheme, _, rest = value.partition(" ")
         parts = [value, *re.split(r"[\s:;,]+", value)]
         if scheme.lower() == "basic":
-            user, _, password = _basic(rest).partition(":")
-            found |= dict.fromkeys(each for each in (password, f"{user}:{password}") if each)
+            plain = _basic(rest)
+            both = (plain, plain.partition(":")[2])
+            found |= dict.fromkeys(each for each in both if each)
         found |= dict.fromkeys(part for part in parts if len(part) >= _PART)
     return tuple(found)
 
@@ -39,7 +40,7 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 
 def _pattern(secret: str) -> str:
-    return "".join(c if c.isalnum() else _spellings(c) for c in secret)
+    return "".join(c if c.isascii() and c.isalnum() else _spellings(c) for c in secret)
 
 
 def _spellings(c: str) -> str:

@@ -692,7 +692,7 @@ async def relevance_server() -> AsyncIterator[RelevanceServer]:
     server = RelevanceServer()
     app = web.Application(client_max_size=64 * 2**20)
     app.add_routes(server.routes())
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

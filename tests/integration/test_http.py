@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import traceback
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from email.utils import formatdate
 from time import time
 from typing import Any
@@ -400,6 +401,37 @@ async def test_a_redirect_to_bytes_that_are_no_text_is_not_followed() -> None:
     error = await failure_of([moved])
     assert type(error) is PlatformError
     assert "what is no URL" in str(error)
+
+
+async def test_credentials_of_a_stream_never_follow_a_redirect_to_another_origin() -> None:
+    async with raw_server([OPEN]) as other:
+        moved = answer("307 X", b"", f"Location: {other.url}/x")
+        async with raw_server([moved]) as server:
+            http = client(server.url, headers={"Authorization": "Bearer t"})
+            with pytest.raises(PlatformError, match="redirect to another origin"):
+                async with http.stream("GET", "/", params={"authorization": "Bearer u"}):
+                    pass
+            await http.aclose()
+        assert other.requests == []
+    assert_no_tasks()
+
+
+async def test_an_upload_goes_nowhere_else_and_bears_no_credentials_of_the_platform() -> None:
+    async def body() -> AsyncGenerator[bytes]:
+        yield b"abc"
+
+    async with raw_server([answer("200 OK")]) as other:
+        moved = answer("307 X", b"", f"Location: {other.url}/x")
+        async with raw_server([moved]) as store, aclosing(body()) as pieces:
+            http = client("http://platform.test", headers={"Authorization": "Bearer t"})
+            with pytest.raises(PlatformError, match="only GET follows"):
+                await http.upload(
+                    f"{store.url}/put?signature=s", pieces, size=3, headers={}, timeout=2
+                )
+            assert store.header("authorization") is None
+            await http.aclose()
+        assert other.requests == []
+    assert_no_tasks()
 
 
 async def test_a_redirect_loop_ends() -> None:

@@ -38,6 +38,8 @@ class Foreign:
         honest: Serves it as it should be, and gives the URL.
         client: Makes a client side of it that talks to a URL.
         agent: An agent or a workforce that the server has.
+        secrets: What the client side sends, and nobody may ever read.
+        places: Parts of paths at which a credential is used that a request before has brought.
         extras: What else can be asked of the client side, each a coroutine function of it.
     """
 
@@ -45,6 +47,8 @@ class Foreign:
     honest: Callable[[], AbstractAsyncContextManager[str]]
     client: Callable[[str], Platform]
     agent: AgentRef
+    secrets: tuple[str, ...]
+    places: tuple[str, ...] = ()
     extras: tuple[Callable[[Any], Any], ...] = ()
 
 
@@ -94,6 +98,9 @@ def _relevance(url: str) -> Relevance:
 # ---------------------------------------------------------------------------------- the gateway
 
 
+_TOKEN = "gt/se+cret=of=the=gateway"
+
+
 async def _talker(ctx: Context) -> Any:
     yield thinking("hm")
     run = tool_started("grep", params={"text": ctx.text})
@@ -109,8 +116,12 @@ async def _talker(ctx: Context) -> Any:
 
 @asynccontextmanager
 async def _gateway_is_served() -> AsyncIterator[str]:
-    async with behind(Local(agents={"agent-1": _talker})) as running:
+    async with behind(Local(agents={"agent-1": _talker}), token=_TOKEN) as running:
         yield running.url
+
+
+def _gateway(url: str) -> Gateway:
+    return Gateway(url, token=_TOKEN)
 
 
 FOREIGN: tuple[Foreign, ...] = (
@@ -119,6 +130,8 @@ FOREIGN: tuple[Foreign, ...] = (
         _relevance_is_served,
         _relevance,
         AgentRef("agent-1"),
+        (KEY,),
+        ("stream", "store"),
         (lambda each: each.list_agents(), lambda each: each.get_agent("agent-1")),
     ),
     Foreign(
@@ -126,13 +139,16 @@ FOREIGN: tuple[Foreign, ...] = (
         _relevance_is_served,
         _relevance,
         AgentRef("workforce-1", "workforce"),
+        (KEY,),
+        ("stream",),
         (lambda each: each.get_workforce("workforce-1"),),
     ),
     Foreign(
         "gateway",
         _gateway_is_served,
-        Gateway,
+        _gateway,
         AgentRef("agent-1"),
-        (lambda each: each.list_agents(),),
+        (_TOKEN,),
+        extras=(lambda each: each.list_agents(),),
     ),
 )

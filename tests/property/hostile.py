@@ -202,7 +202,7 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(tree, dict):
         keys = list(cast("dict[str, Any]", tree))
     elif isinstance(tree, list):
-        keys = range(len(cast("list[Any]", tree)))
+        keys = range(len(tree))
     for key in keys:
         yield tree, key
         yield from _places(tree[key])
@@ -281,7 +281,9 @@ async def hostile() -> AsyncIterator[Hostile]:
 
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
