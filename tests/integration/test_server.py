@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -434,6 +435,50 @@ async def test_an_unknown_position_is_answered_with_a_reset(
     assert again[0].event == "reset"
     assert again[0].id == f"{epoch}:0"
     assert again[1:] == whole
+
+
+async def test_a_position_that_was_trimmed_is_answered_with_a_gap() -> None:
+    async with (
+        Client(Local(agents=AGENTS), retention=5) as client,
+        serve(client) as running,
+        aiohttp.ClientSession() as session,
+    ):
+        call = Caller(running, session)
+        task = await call.start("3", "flood")
+        await call.settled(task)
+        turn = await call.until_live(task)
+        assert (await call("POST", f"/v1/tasks/{task}/messages", {"text": "40"}))[0] == 202
+        async with call.stream(task, turn[-1].id) as events:
+            while "completed" not in (await events.until("update"))[-1].data:
+                pass
+        stale = await call.until_live(task, turn[0].id)
+        known = await call.until_live(task, stale[-2].id)
+        await until(lambda: running.open_streams == 0)
+
+    gap = json.loads(stale[0].data)
+    assert (stale[0].event, gap["kind"]) == ("gap", "gap")
+    assert stale[-1] == known[0]
+    assert len({event.id for event in stale}) == len(stale)
+
+
+FORGED = "a\r\nid: x:1\r\n\r\nevent: end\ndata: {}\n\n\x00\x85\u2028data: b"
+
+
+async def test_what_a_user_says_can_forge_neither_an_event_nor_a_header(call: Caller) -> None:
+    task = await call.start(FORGED)
+    await call.settled(task)
+    events = await call.until_live(task)
+    said = [json.loads(event.data) for event in events if event.event == "user"]
+    status, refused = await call("GET", f"/v1/tasks/{quote(FORGED, safe='')}")
+    async with call.session.get(f"{call.running.url}/v1/agents/{quote(FORGED)}/tasks") as response:
+        headers = response.headers
+
+    assert [message["text"] for message in said] == [FORGED]
+    assert "end" not in [event.event for event in events]
+    assert {event.id.partition(":")[0] for event in events} == {events[0].id.partition(":")[0]}
+    assert status == 404
+    assert refused["error"]["message"]
+    assert not {"id", "data", "event"} & {name.lower() for name in headers}
 
 
 async def test_two_readers_see_the_same(call: Caller) -> None:

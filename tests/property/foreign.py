@@ -26,7 +26,7 @@ from tests.integration.relevance_server import (
 )
 from tests.integration.serving import behind
 
-__all__ = ["FOREIGN", "Foreign"]
+__all__ = ["FOREIGN", "Foreign", "relevance"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ async def _relevance_is_served() -> AsyncIterator[str]:
         yield server.url
 
 
-def _relevance(url: str) -> Relevance:
+def relevance(url: str) -> Relevance:
     return Relevance("us", PROJECT, KEY, base_url=url, stream_url=url)
 
 
@@ -110,7 +110,7 @@ async def _talker(ctx: Context) -> Any:
     yield message("First.")
     for _ in range(3):
         yield typing("Sec")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.002)
     yield typing(await ctx.ask("Go on?", ["yes", "no"]))
 
 
@@ -128,7 +128,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign(
         "relevance",
         _relevance_is_served,
-        _relevance,
+        relevance,
         AgentRef("agent-1"),
         (KEY,),
         ("stream", "store"),
@@ -137,7 +137,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign(
         "relevance-workforce",
         _relevance_is_served,
-        _relevance,
+        relevance,
         AgentRef("workforce-1", "workforce"),
         (KEY,),
         ("stream",),

@@ -22,7 +22,7 @@ from tests.property.hostile import DAMAGES, Damage, Hostile, hostile
 T = TypeVar("T")
 
 OPTIONS = HttpOptions(
-    timeouts=Timeouts(connect=2.0, request=2.0, stream_open=2.0, stream_idle=0.05)
+    timeouts=Timeouts(connect=2.0, request=2.0, stream_open=2.0, stream_idle=0.03)
 )
 PATIENCE = 10.0
 """Seconds that one operation may take, with all its requests."""
