@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from rxtasks.models import Delta, ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Partial
 
 __all__ = ["Live", "Texts"]
 
+_KINDS: Final = (ThinkingMessage, TypingMessage)
+
 
 class Live:
     """The text so far of a message that is not finished.
 
     Attributes:
-        by_stream: Its deltas come from the stream, so polls need not supply them.
+        by_stream: The kinds of its deltas that come from the stream, so polls need not supply them.
         restarted: The stream began anew: its next delta is all of the text so far.
     """
 
     __slots__ = ("_pieces", "by_stream", "restarted")
 
     def __init__(self, *, by_stream: bool) -> None:
-        self.by_stream: bool = by_stream
+        self.by_stream: set[type[Delta]] = set(_KINDS) if by_stream else set()
         self.restarted: set[type[Delta]] = set()
         self._pieces: dict[type[Delta], list[str]] = {}
 
@@ -37,6 +39,13 @@ class Live:
     def continues(self, kind: type[Delta], text: str) -> bool:
         """Whether a text goes on from what is known, so that what follows it can be added."""
         return text.startswith(self.text(kind))
+
+    def follows(self, kind: type[Delta], text: str) -> None:
+        """Let the stream supply a kind from here on, if it goes on from what is known."""
+        if not text or self.continues(kind, text):
+            self.by_stream.add(kind)
+        else:
+            self.by_stream.discard(kind)
 
     def text(self, kind: type[Delta]) -> str:
         """The text so far."""
@@ -65,7 +74,7 @@ class Texts:
     def restart(self) -> None:
         """The stream begins anew: the next delta of each is all of its text so far."""
         for live in (*self.live.values(), *self.left.values()):
-            live.restarted = {TypingMessage, ThinkingMessage}
+            live.restarted = set(_KINDS)
 
     def finish(self, message_id: str) -> None:
         """One has got its final form."""
@@ -84,10 +93,10 @@ class Texts:
         if kind in live.restarted:
             live.restarted = live.restarted - {kind}
             # It is all of the text so far: where polls supplied that, the stream can go on.
-            live.by_stream = live.continues(kind, delta.text)
+            live.follows(kind, delta.text)
             self._grow(delta.id, live, kind, delta.text, out)
             return None
-        if not live.by_stream:
+        if kind not in live.by_stream:
             return None  # polls supply this text; nobody can tell where the delta belongs
         self._grows(delta.id)
         run: list[Delta] = [delta]
@@ -102,21 +111,15 @@ class Texts:
         """Merge all of a text so far, that a poll or a stream (`by_stream`) has told."""
         live = self._of(partial.id, by_stream=by_stream)
         if by_stream:
-            # The deltas that follow go on with exactly this text.
-            live.restarted = set()
-            live.by_stream = all(
-                not text or live.continues(kind, text)
-                for kind, text in (
-                    (ThinkingMessage, partial.thinking),
-                    (TypingMessage, partial.text),
-                )
-            )
-        elif live.by_stream:
-            if streaming:
-                return
-            live.by_stream = False  # the stream is gone; from here on polls supply the text
-        self._grow(partial.id, live, ThinkingMessage, partial.thinking, out)
-        self._grow(partial.id, live, TypingMessage, partial.text, out)
+            live.restarted = set()  # the deltas that follow go on with exactly this text
+        for kind, text in ((ThinkingMessage, partial.thinking), (TypingMessage, partial.text)):
+            if by_stream:
+                live.follows(kind, text)
+            elif kind in live.by_stream:
+                if streaming:
+                    continue
+                live.by_stream.discard(kind)  # the stream is gone: polls supply the text
+            self._grow(partial.id, live, kind, text, out)
 
     def _grow(
         self, message_id: str, live: Live, kind: type[Delta], text: str, out: list[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rxtasks.feed.ledger import Ledger
-from rxtasks.models import TransportFault, TypingMessage
+from rxtasks.models import ThinkingMessage, TransportFault, TypingMessage
 from rxtasks.platforms.base import Batch, Partial
 
 
@@ -31,6 +31,19 @@ def test_a_stream_that_is_behind_the_polls_does_not_take_over() -> None:
     more = ledger.batch(Batch(items=[typed(" world")]))
 
     assert anew == more == []
+
+
+def test_a_stream_that_is_behind_with_thoughts_may_still_go_on_with_the_text() -> None:
+    ledger = Ledger()
+    ledger.snapshot([Partial(id="m", text="Hi", thinking="hm so")], ledger.mark(), streaming=False)
+    anew = ledger.batch(Batch(items=[ThinkingMessage(id="m", text="hm"), typed("Hi")], reset=True))
+    more = ledger.batch(Batch(items=[ThinkingMessage(id="m", text=" so"), typed("!")]))
+    partial = Partial(id="m", text="Hi!", thinking="hm so, well")
+    polled = ledger.snapshot([partial], ledger.mark(), streaming=True)
+
+    assert anew == []
+    assert more == [[typed("!")]]
+    assert polled == [[ThinkingMessage(id="m", text=", well")]]
 
 
 def test_a_stream_that_goes_on_does_not_add_to_a_text_of_polls() -> None:
