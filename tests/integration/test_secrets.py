@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import traceback
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from rxtasks import Attachment, Cadence, Client, RxTasksError
 from rxtasks.platforms.base import Platform, TaskRef, Want
+from rxtasks.webhooks import StandardWebhooks, SwarmlordScheme, WebhookReceiver, sign
 from rxtasks.wire.http import HttpOptions, Timeouts
 from tests.integration.raw_server import free_port
 from tests.property.foreign import FOREIGN, Foreign
@@ -283,3 +285,28 @@ async def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPa
 
     assert any("cannot connect" in text for text in readable.texts)
     assert hidden_in(readable.texts, ["hush-hush-hush"]) == []
+
+
+@pytest.mark.parametrize(
+    "scheme", [StandardWebhooks(), SwarmlordScheme()], ids=lambda s: type(s).__name__
+)
+def test_the_secret_of_a_webhook_is_not_shown(
+    scheme: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "whsec_" + base64.b64encode(b"hush-hush-hush-hush-hush").decode()
+    receiver = WebhookReceiver(secret, scheme=scheme)
+    right = sign(b"{}", secret, scheme=scheme)
+    readable = Readable()
+    readable.show(receiver)
+    for name in right:
+        for value in ("", secret, f"v1,{secret}", f"{secret},{right[name]}", right[name] + "x"):
+            for body in (b"{}", secret.encode()):
+                try:
+                    receiver.receive(body, {**right, name: value})
+                except RxTasksError as error:
+                    readable.fail(error)
+    readable.texts.append(caplog.text)
+
+    assert len(readable.texts) > 20
+    assert hidden_in(readable.texts, [secret, secret[6:], "hush-hush"]) == []

@@ -12,6 +12,7 @@ from rxtasks.local import Context, message, thinking, tool_started, typing, usag
 from rxtasks.models import Usage
 from rxtasks.platforms import Gateway, Local, Relevance
 from rxtasks.platforms.base import AgentRef, Platform
+from rxtasks.platforms.relevance import EmbedKey
 from tests.integration.relevance_server import (
     KEY,
     PROJECT,
@@ -54,6 +55,7 @@ class Foreign:
 
 # ---------------------------------------------------------------------------------- Relevance AI
 
+_EMBED_KEY = "ek/not+for=everybody"
 _SCRIPT = [
     at(
         0,
@@ -88,7 +90,19 @@ _SCRIPT = [
 async def _relevance_is_served() -> AsyncIterator[str]:
     async with relevance_server() as server:
         server.scripts = [_SCRIPT]
+        server.embed_keys[_EMBED_KEY] = "prefix-agent-1"
         yield server.url
+
+
+def _embedded(url: str) -> Relevance:
+    key = EmbedKey(
+        _EMBED_KEY,
+        region="us",
+        project=PROJECT,
+        agent=AgentRef("agent-1"),
+        prefix="prefix-agent-1",
+    )
+    return Relevance(embed_key=key, base_url=url, stream_url=url)
 
 
 def relevance(url: str) -> Relevance:
@@ -142,6 +156,14 @@ FOREIGN: tuple[Foreign, ...] = (
         (KEY,),
         ("stream",),
         (lambda each: each.get_workforce("workforce-1"),),
+    ),
+    Foreign(
+        "relevance-embedded",
+        _relevance_is_served,
+        _embedded,
+        AgentRef("agent-1"),
+        (_EMBED_KEY,),
+        ("stream", "store"),
     ),
     Foreign(
         "gateway",
