@@ -10,7 +10,7 @@ import pytest
 from rxtasks.errors import PlatformError
 from rxtasks.models import UnknownMessage
 from rxtasks.platforms.relevance.messages import Found
-from rxtasks.platforms.relevance.paging import Dialect, Reading, read
+from rxtasks.platforms.relevance.paging import FULL, Dialect, Reading, read
 from rxtasks.platforms.relevance.wire import iso
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -164,3 +164,20 @@ async def test_other_refusals_are_not_taken_for_an_answer() -> None:
 
     with pytest.raises(PlatformError):
         await read(failing, Dialect(), after=START, size=SIZE)
+
+
+@pytest.mark.parametrize("keeps", ["newest", "oldest"])
+async def test_an_endpoint_that_never_ends_is_given_up(keeps: str) -> None:
+    asked = 0
+
+    async def endless(body: dict[str, Any]) -> list[Found]:
+        nonlocal asked
+        asked += 1
+        size = body["page_size"]
+        first = 0 if keeps == "oldest" and asked < 3 else asked * FULL
+        return [Found(f"m{first + i}", START, UnknownMessage()) for i in range(size)]
+
+    reading = await read(endless, Dialect(), after=None)
+
+    assert reading.hole
+    assert len(reading.found) <= 100_000 + FULL

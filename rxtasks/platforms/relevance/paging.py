@@ -27,6 +27,8 @@ __all__ = ["FULL", "Dialect", "Fetch", "Reading", "read"]
 FULL = 1000
 """The most messages that one answer can hold."""
 
+_MOST = 100_000  # messages in one reading: where there are always more, something is wrong
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _INSTANT = timedelta(milliseconds=1)
 
@@ -165,7 +167,7 @@ class _Reader:
         found = self.reading.found
         for way in self._ways(["after", "page"] if self._after else ["page"]):
             number, progress = page - 1 + len(found) // self._size, True
-            while progress:
+            while progress and len(found) < _MOST:
                 number += 1
                 answer = await self._try(way, {"after": found[-1].at, "page": number})
                 progress = answer is not None and self.add(answer) > 0
@@ -180,7 +182,7 @@ class _Reader:
         found = self.reading.found
         for way in self._ways(["before", "page"]):
             number, progress = len(found) // self._size, True
-            while progress:
+            while progress and len(found) < _MOST:
                 number += 1
                 oldest = found[0].at
                 # Whether `before` includes its bound is unknown: one instant later it does.
