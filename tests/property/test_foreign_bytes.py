@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from rxtasks import Cadence, Client
 from rxtasks.errors import RxTasksError
 from rxtasks.feed.ledger import Ledger
 from rxtasks.models import Attachment, FatalFault
@@ -28,6 +29,9 @@ PATIENCE = 10.0
 """Seconds that one operation may take, with all its requests."""
 BATCHES = 12  # of a stream that are read
 PAGES = 3
+HASTE = Cadence(
+    fastest=0.01, running_metadata=0.02, running_messages=0.02, waiting=0.02, idle=0.05, quiet=0.02
+)
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ class Use:
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=[each.name for each in FOREIGN])
 @given(damages=DAMAGES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_damaged_answers_end_in_errors_of_ours(
     foreign: Foreign, proxy: Hostile, damages: list[Damage]
 ) -> None:
@@ -134,3 +138,31 @@ async def test_damaged_answers_end_in_errors_of_ours(
         finally:
             await platform.aclose()
         assert proxy.answers > before
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=[each.name for each in FOREIGN])
+@given(damages=DAMAGES)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_task_survives_damaged_answers(
+    foreign: Foreign, proxy: Hostile, damages: list[Damage]
+) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: complaints.append(about))
+    told: list[Any] = []
+    async with foreign.honest() as url:
+        proxy.begin(url, [Damage(), *damages])
+        async with Client(foreign.client(proxy.url), cadence=HASTE) as client:
+            kind = foreign.agent.kind
+            agent = getattr(client, kind)(foreign.agent.id)
+            task = await attempt(agent.run("Go")) or agent.task("a-task")
+            task.snapshots.subscribe(told.append, told.append)
+            task.events.subscribe(told.append, told.append)
+            try:
+                await task.result(timeout=0.2)
+            except RxTasksError as error:  # TaskTimeout among them
+                told.append(error)
+    assert told
+    assert [each for each in told if isinstance(each, Exception | FatalFault)] == [
+        each for each in told if isinstance(each, RxTasksError | FatalFault)
+    ]
+    assert complaints == []
