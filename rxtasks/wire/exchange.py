@@ -213,7 +213,8 @@ class Exchange:
         """Name the query, and what in it may be a credential: as it is sent, and as it is meant."""
         raw = self.url.raw_query_string
         sent = {name: value for name, _, value in (p.partition("=") for p in raw.split("&"))}
-        return (raw, *secrets_of(sent), *secrets_of(self.url.query))
+        meant = self.url.query  # of a filter in it, not every word is a secret
+        return (raw, *secrets_of(sent, between=""), *secrets_of(meant, between=""))
 
 
 def _printable(error: Exception) -> Exception | None:

@@ -13,16 +13,20 @@ _SHORTEST = 4  # what is shorter would blacken every other word
 _PART = 8  # the least length of a part of a header that counts as a credential of its own
 
 
-def secrets_of(values: Mapping[str, str]) -> tuple[str, ...]:
+def secrets_of(values: Mapping[str, str], *, between: str = ":;,") -> tuple[str, ...]:
     """Name the texts in headers, or in a query, that may be credentials.
 
     Of `project:key` each part is one, of `Bearer token` the token, and of Basic credentials the
     password, since a server may repeat any of these alone.
+
+    Args:
+        values: The headers, or the query.
+        between: What may stand between credentials, besides white space.
     """
     found: dict[str, None] = {}
     for value in values.values():
         scheme, _, rest = value.partition(" ")
-        parts = [value, *re.split(r"[\s:;,]+", value)]
+        parts = [value, *re.split(rf"[\s{between}]+", value)]
         if scheme.lower() == "basic":
             plain = _basic(rest)
             both = (plain, plain.partition(":")[2])

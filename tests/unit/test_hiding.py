@@ -57,3 +57,11 @@ def test_letters_beyond_ascii_are_secrets_as_well() -> None:
 
 def test_nothing_is_hidden_where_there_is_no_secret() -> None:
     assert hidden("anything", []) == "anything"
+
+
+def test_a_filter_in_a_query_is_hidden_as_a_whole_and_not_word_by_word() -> None:
+    values = {"filter": '{"field":"conversation"}', "authorization": "Bearer sk-12345678"}
+    secrets = secrets_of(values, between="")
+
+    assert hidden("conversation", secrets) == "conversation"
+    assert hidden('a {"field":"conversation"} b sk-12345678', secrets) == "a *** b ***"
