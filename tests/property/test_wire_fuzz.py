@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rxtasks.errors import ConfigurationError, DecodeError, PlatformError, RxTasksError
 from rxtasks.wire.backoff import parse_retry_after
 from rxtasks.wire.event_source import EventSource, Retry
+from rxtasks.wire.hiding import hidden
 from rxtasks.wire.http import Http, HttpOptions, Timeouts
 from rxtasks.wire.inputs import check_headers, parse_url
 from rxtasks.wire.refusals import refusal
@@ -231,7 +232,12 @@ def test_a_wish_to_be_waited_for_is_bounded(value: str | None) -> None:
 def test_a_refusal_is_an_error_that_can_be_printed(status: int, body: bytes, whole: bool) -> None:
     body = body if whole else b'{"error": "' + body + SECRET.encode() + b'"}'
     error = refusal(
-        "GET /", status, body, retry_after=None, not_found=PlatformError, secrets=[SECRET]
+        "GET /",
+        status,
+        body,
+        retry_after=None,
+        not_found=PlatformError,
+        hiding=lambda text: hidden(text, [SECRET]),
     )
     assert error.status == status
     assert str(error).isprintable()

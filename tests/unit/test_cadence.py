@@ -96,6 +96,13 @@ def test_a_429_makes_everybody_wait_as_long_as_was_asked() -> None:
     assert budget.when(106.9, 0.0) == 107.0
 
 
+def test_a_429_that_asks_for_no_time_makes_everybody_wait_a_second() -> None:
+    budget = Budget()
+    budget.limited(100.0, None)
+
+    assert budget.not_before == 101.0
+
+
 def test_a_429_slows_down_and_recovery_is_gradual() -> None:
     budget = Budget()
     budget.limited(now=0.0, retry_after=1.0)

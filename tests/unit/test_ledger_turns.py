@@ -85,7 +85,7 @@ def test_a_poll_that_finds_a_delta_tells_it() -> None:
 
     assert poll(ledger, said("a", "One")) == [said("a", "One")]
     assert ledger.snapshot(
-        [TypingMessage("Tw", id="b")],  # type: ignore[list-item]
+        [TypingMessage("Tw", id="b")],
         ledger.mark(),
         streaming=True,
         aligned=True,
