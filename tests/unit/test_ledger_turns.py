@@ -142,6 +142,24 @@ def test_a_users_message_is_no_answer_to_another() -> None:
     assert ledger.spent() == (None, None)
 
 
+def test_a_users_message_that_began_no_turn_is_no_answer_either() -> None:
+    ledger = Ledger()
+    stream(ledger, said("a", "One"), Spent(id="a", cost=1.0))
+    poll(ledger, user("u"), said("a", "One"))
+    assert ledger.spent() == (None, 1.0)
+    poll(ledger, user("v"), user("u"))
+
+    assert ledger.spent() == (None, None)
+
+
+def test_each_of_many_turns_knows_its_messages() -> None:
+    ledger = Ledger()
+    for number in range(4):
+        ledger.begin_turn()
+        stream(ledger, said(f"a{number}", "One"), Spent(id=f"a{number}", cost=1.0 + number))
+        assert ledger.spent() == (None, 1.0 + number)
+
+
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_what_a_message_of_an_earlier_turn_has_cost_is_not_this_turns(turns: int) -> None:
     ledger = Ledger()
