@@ -253,7 +253,7 @@ def test_an_event_that_is_nested_too_deeply_is_left_out() -> None:
     good = b'{"type":"text","documentId":"m","content":"b"}'
     events = [(b"message", data, b"") for data in (deep, good)]
 
-    assert deltas(events, Unknown()) == [TypingMessage("b", id="m")]
+    assert deltas(events, unknown()) == [TypingMessage("b", id="m")]
 
 
 def test_a_message_without_an_id_gets_the_same_one_at_each_poll_however_deep_it_is() -> None:
