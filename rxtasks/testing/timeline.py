@@ -76,9 +76,10 @@ async def until(places: Sequence[tuple[ScriptedTask, int]], changed: asyncio.Eve
     """Wait until an item at an index of a task's timeline has happened, or a timeline changes."""
     changed.clear()
     times = [task.timeline[index].time for task, index in places if index < len(task.timeline)]
-    left = min(times) - clock() if times else None
-    if left is not None and left <= TICK:  # a timer may fire a little early
+    # The very comparison of `happened`: where a rounding told them apart, nobody would ever wait.
+    if times and min(times) < clock() + TICK:  # a timer may fire a little early
         return
+    left = min(times) - clock() if times else None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(left):
             await changed.wait()

@@ -14,6 +14,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rxtasks.feed.limits import TICK
+from rxtasks.testing import agent
+from rxtasks.testing.timeline import Happening, ScriptedTask, until
+
 
 @pytest.fixture
 async def alarm() -> AsyncIterator[asyncio.Event]:
@@ -91,3 +95,15 @@ async def test_a_pending_timer_does_not_come_due_when_real_time_returns(
 
     assert asyncio.get_running_loop().time() - begin == pytest.approx(1800)
     assert not silent_alarm.is_set()  # nor at the teardown of the fixture
+
+
+@pytest.mark.looptime
+async def test_what_a_script_waits_for_has_happened_when_the_wait_is_over() -> None:
+    loop = asyncio.get_running_loop()
+    for _ in range(100):
+        await asyncio.sleep(0.013)
+        task = ScriptedTask("t", [Happening(loop.time() + TICK, agent("m", "now"))])
+
+        await until([(task, 0)], asyncio.Event())
+
+        assert task.happened(loop.time() + TICK) == 1  # else the stream would ask for ever
