@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -42,6 +41,7 @@ class Conversation:
         self._messages: dict[str, Message] = {}
         self._ordered: tuple[Message, ...] | None = ()
         self._texts: dict[type[Message], dict[str, str]] = {TypingMessage: {}, ThinkingMessage: {}}
+        self._due: list[_SnapshotSubscription] = []
 
     def messages(self) -> tuple[Message, ...]:
         """List the newest revision of every finished message, in the platform's order."""
@@ -71,6 +71,20 @@ class Conversation:
             connection=connection,
         )
 
+    def show_soon(self, subscription: _SnapshotSubscription) -> None:
+        """Show an observer the present in the next turn of the loop.
+
+        All of them are shown it at once, so that nothing comes in between for some of them only.
+        """
+        if not self._due:
+            self._log.source.loop.call_soon(self._log.enqueue, self._show)
+        self._due.append(subscription)
+
+    def _show(self) -> None:
+        due, self._due = self._due, []
+        for subscription in due:
+            subscription.flush()
+
     def _catch_up(self) -> None:
         for entry in self._log.replay(self._position):
             for value in entry.values:
@@ -88,37 +102,37 @@ class Conversation:
 class _SnapshotSubscription(Subscription):
     """Is told at most once in a turn of the loop, and once when it starts."""
 
-    __slots__ = ("conversation", "scheduled")
+    __slots__ = ("conversation", "due")
 
     conversation: Conversation
-    scheduled: asyncio.Handle | None
+    due: bool
 
     def start(self) -> None:
-        self.scheduled = None
         if self.history and self.log.tail:
             self._push((self.conversation.snapshot(),))
 
     def deliver(self, entry: Entry) -> None:
-        if self.scheduled is None and (self.history or not entry.history):
-            self.scheduled = self.log.source.loop.call_soon(self.log.enqueue, self._flush)
+        if not self.due and (self.history or not entry.history):
+            self.due = True
+            self.conversation.show_soon(self)
 
     def settled(self) -> None:
         # What belongs to the turn is shown before it counts as ended.
-        self._flush()
+        self.flush()
 
     def complete(self) -> None:
         # What happened in this turn of the loop is shown before the end.
-        self._flush()
+        self.flush()
         super().complete()
 
     def fail(self, error: Exception) -> None:
-        self._flush()
+        self.flush()
         super().fail(error)
 
-    def _flush(self) -> None:
-        if self.scheduled is not None:
-            self.scheduled.cancel()
-            self.scheduled = None
+    def flush(self) -> None:
+        """Show the present, if something has changed since it was shown."""
+        if self.due:
+            self.due = False
             if not self.closed:
                 self._push((self.conversation.snapshot(),))
 
@@ -193,5 +207,5 @@ class SnapshotStream(Stream[TaskSnapshot]):
             on_completed=on_completed,
         )
         subscription.conversation = self._conversation
-        subscription.scheduled = None
+        subscription.due = False
         return subscription

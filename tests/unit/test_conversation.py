@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from rxtasks.models import (
     Connection,
     InputRequest,
     Message,
+    TaskEvent,
     TaskInfo,
     TaskSnapshot,
     TaskStatus,
@@ -208,3 +210,27 @@ async def test_an_iteration_gives_the_present_and_skips_what_has_passed() -> Non
 
 def ids(messages: tuple[Message, ...]) -> list[str]:
     return [message.id for message in messages]
+
+
+async def test_all_observers_are_shown_the_same_though_one_of_them_acts_in_between() -> None:
+    shown = Shown()
+    loop = asyncio.get_running_loop()
+    seen: list[list[list[str]]] = [[], []]
+
+    def watch(number: int) -> None:
+        shown.snapshots.subscribe(
+            lambda snapshot: seen[number].append([each.id for each in snapshot.messages])
+        )
+
+    def act(event: TaskEvent) -> None:
+        if event.seq == 1:
+            loop.call_soon(shown.log.say, "b")
+
+    watch(0)
+    shown.log.events.subscribe(act)  # it stands between the two, and so does what it does
+    watch(1)
+    await turns()
+    shown.log.say("a")
+    await turns(4)
+    assert seen[0] == seen[1]
+    assert seen[0][-1] == ["a", "b"]
