@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar, overload
 
 from msgspec import Struct
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable
+from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.observer import AutoDetachObserver
 
 from rxtasks.models import AgentMessage, Message, TypingMessage
 from rxtasks.streams.scheduler import LoopScheduler
@@ -115,10 +116,13 @@ def until_settled(task: HasEvents) -> Callable[[Observable[T]], Observable[T]]:
         def subscribe(
             observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
+            # Whichever ends first, the source or the turn: then both are left.
+            either = AutoDetachObserver(observer.on_next, observer.on_error, observer.on_completed)
             # The source first: so what it delivers comes before the end.
-            subscription = source.subscribe(observer, scheduler=scheduler)
-            watch = watch_settled(task.events.log, observer.on_completed, observer.on_error)
-            return CompositeDisposable(subscription, watch)
+            subscription = source.subscribe(either, scheduler=scheduler)
+            watch = watch_settled(task.events.log, either.on_completed, either.on_error)
+            either.subscription = CompositeDisposable(subscription, watch)
+            return Disposable(either.dispose)
 
         return Observable(subscribe)
 

@@ -80,6 +80,11 @@ class _Derived(_LoopBound[T]):
             scheduler=scheduler or LoopScheduler(self.log.source.loop),
         )
 
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self.subscribe(observer, scheduler=scheduler)
+
     def __await__(self) -> Generator[Any, None, T]:
         return _last_of(self, self.log.source.loop).__await__()
 

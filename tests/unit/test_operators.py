@@ -159,3 +159,39 @@ async def test_operators_of_rx_go_on_over_a_failure_and_a_retry() -> None:
     await turns()
     assert seen.calls == ["a", "a", "b", "failed: twice"]
     assert task.log.source.users == 0
+
+
+# ------------------------------------------------------------------ below subscribe
+
+
+@pytest.mark.parametrize("end", ["settled", "completed", "failed"])
+async def test_until_settled_ends_once_and_lets_go_by_itself(end: str) -> None:
+    task = Task()
+    seen = Observed()
+    # Past the AutoDetachObserver of `subscribe`, which would hide what comes too much.
+    until_settled(task)(task.messages)._subscribe_core(seen)
+    await turns()
+    task.log.say("a")
+    if end == "settled":
+        task.log.settle()
+    elif end == "completed":
+        task.log.complete()
+    else:
+        task.log.fail(OSError("gone"))
+    task.log.say("b")
+    await turns()
+    assert seen.calls == ["a", "failed: gone" if end == "failed" else "completed"]
+    assert task.log.source.users == 0
+
+
+async def test_what_is_derived_from_a_stream_can_be_probed() -> None:
+    task = Task()
+    seen = Observed()
+    derived = task.messages.map(lambda message: message.id.upper())
+    subscription = derived._subscribe_core(seen)
+    await turns()
+    task.log.say("a")
+    subscription.dispose()
+    task.log.say("b")
+    assert seen.calls == ["A"]
+    assert task.log.source.users == 0
