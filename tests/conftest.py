@@ -15,6 +15,8 @@ from hypothesis import settings
 from looptime import LoopTimeEventLoop
 from pytest_asyncio.plugin import is_async_test
 
+from rxtasks.testing.conformance.belongings import Belongings
+
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
@@ -34,54 +36,16 @@ THREAD_EXIT = 0.2
 """Real seconds for a thread that was told to end to be scheduled."""
 
 
-class Belongings:
-    """What a loop holds at one moment; each thing by its identity, with a line about it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Another loop than asyncio's (uvloop) shows its tasks, but neither timers nor transports.
-        inside: dict[str, Any] = vars(loop) if hasattr(loop, "__dict__") else {}
-        me = asyncio.current_task(loop)
-        self.tasks = {id(task): f"task {task!r}" for task in asyncio.all_tasks(loop) - {me}}
-        self.timers = {
-            id(handle): f"timer {handle!r}, due in {handle.when() - loop.time():.3f} s"
-            for handle in inside.get("_scheduled", ())
-            if not handle.cancelled()
-        }
-        self.transports = {
-            id(transport): f"transport {transport!r}"
-            for transport in tuple(inside.get("_transports", {}).values())
-            if not transport.is_closing()  # with bytes still to send it is watched, see below
-        }
-        if (selector := inside.get("_selector")) is not None:
-            self.transports |= {
-                fd: f"socket {key.fileobj!r} watched for {key.data!r}"
-                for fd, key in (selector.get_map() or {}).items()
-            }
-
-    def since(self, before: Belongings) -> list[str]:
-        """Say what is here now and was not before."""
-        return [
-            line
-            for kind in ("tasks", "timers", "transports")
-            for key, line in getattr(self, kind).items()
-            if key not in getattr(before, kind)
-        ]
-
-    def connections_since(self, before: Belongings) -> bool:
-        """Tell whether connections are what is left."""
-        return bool(self.transports.keys() - before.transports.keys())
-
-
 async def _left_on_loop(before: Belongings) -> list[str]:
     loop = asyncio.get_running_loop()
     for _ in range(TURNS):
         await asyncio.sleep(0)
     left = Belongings(loop)
     end = time.monotonic() + CLOSING
-    while left.connections_since(before) and time.monotonic() < end:
+    while left.since(before, "transports") and time.monotonic() < end:
         await asyncio.sleep(0.01)
         left = Belongings(loop)
-    return left.since(before)
+    return left.since(before, "tasks", "timers", "transports")
 
 
 def _left_threads(before: set[threading.Thread]) -> list[str]:

@@ -14,10 +14,13 @@ It needs no network and waits on the loop's clock only, so with `looptime` an ho
         task = await client.agent("any").run("Hi")
         assert (await task.result()).text == "Hello"
 
+And `check_stream`, which holds any Observable to the rules that the streams of a task keep.
+
 Every start and every send plays the next script; polls and streams see what has happened by then.
 Faults are injected by `on_poll` and `on_item`, and everything that was asked for is recorded.
 """
 
+from rxtasks.testing.conformance import Driven, Rule, StreamViolation, check_stream
 from rxtasks.testing.platform import Poll, ScriptedPlatform
 from rxtasks.testing.steps import (
     Step,
@@ -34,11 +37,15 @@ from rxtasks.testing.steps import (
 )
 
 __all__ = [
+    "Driven",
     "Poll",
+    "Rule",
     "ScriptedPlatform",
     "Step",
+    "StreamViolation",
     "agent",
     "at",
+    "check_stream",
     "error",
     "hint",
     "status",
