@@ -116,6 +116,8 @@ class Turn:
         self._said = True
         if info.turn is not None:
             self._turns_ended = info.turn
+            if self.failure == NEVER_STARTED and self._turn_has_ended():
+                self.failure = None
         if info.updated_at is not None:
             self._updated_at = info.updated_at
         self._rested = self._rested or word in _REST
@@ -134,7 +136,7 @@ class Turn:
     def assistant(self, created_at: datetime | None = None) -> None:
         """The agent said something that was not known before."""
         late = self.failure == NEVER_STARTED and self.state is TurnState.SETTLING
-        if not (late or self.state is TurnState.WAITING) or self._counted():
+        if not late and (self.state is not TurnState.WAITING or self._counted()):
             return
         accepted_at = self._accepted.at if self._accepted else None
         newer = bool(accepted_at and created_at and created_at > accepted_at)

@@ -460,6 +460,32 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
             now(SETTLING, "idle"),
         ],
     ),
+    "a counted turn that is heard of after all is none that never started": (
+        PLAIN,
+        [
+            sent(turn=1, started=True),
+            says("idle", turn=0),
+            passes(30),
+            now(SETTLING, "error", NEVER_STARTED),
+            agent(),
+            now(ACTIVE, "queued"),
+            says("idle", turn=1),
+            now(SETTLING, "idle"),
+        ],
+    ),
+    "a counted turn that has ended after all is none that never started": (
+        PLAIN,
+        [
+            sent(turn=1, started=True),
+            says("idle", turn=0),
+            passes(30),
+            now(SETTLING, "error", NEVER_STARTED),
+            says("idle", turn=0),
+            now(SETTLING, "error", NEVER_STARTED),
+            says("idle", turn=1),
+            now(SETTLING, "idle"),
+        ],
+    ),
     "a send forgives the failure before it": (
         PLAIN,
         [
