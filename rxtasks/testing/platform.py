@@ -18,27 +18,27 @@ from rxtasks.models import (
     TaskStatus,
     ThinkingMessage,
     TypingMessage,
+    UserMessage,
 )
 from rxtasks.platforms.base import (
     Accepted,
     AgentRef,
     Batch,
     Capabilities,
-    Hint,
     Listed,
+    Metadata,
     Snapshot,
-    StreamItem,
     TaskRef,
     Want,
 )
 from rxtasks.testing.steps import Scripted, Step, status, user
+from rxtasks.testing.streaming import ScriptedStream
 from rxtasks.testing.timeline import (
     Happening,
     ScriptedTask,
     clock,
     facts_of,
     info_of,
-    until,
 )
 from rxtasks.wire.http import HttpOptions
 
@@ -80,6 +80,10 @@ class ScriptedPlatform:
         history: Sequence[Scripted] = (),
         word: str = "idle",
         counted: bool = False,
+        queued: bool = False,
+        agents: Mapping[str, Sequence[Sequence[Step]]] | None = None,
+        window: float = 10.0,
+        numbered: bool = False,
     ) -> None:
         """Write the scripts of the turns, one for each start or send.
 
@@ -90,6 +94,11 @@ class ScriptedPlatform:
             history: What a task that was not started here (any id) consists of.
             word: The status of a task before its first script says otherwise.
             counted: The platform numbers turns; then scripts say `status(..., turn=n)`.
+            queued: A message that is sent while a turn runs begins one after that; else at once.
+            agents: Scripts of agents (by id) that do not play `scripts`.
+            window: Seconds for which a stream with `resume="window"` can be resumed; later, and
+                with `resume="snapshot"`, a connection begins with the present state.
+            numbered: Streams number their items; together with `resume="full"`.
         """
         self.capabilities: Capabilities = capabilities or Capabilities(
             stream="everything", resume="full"
@@ -105,6 +114,10 @@ class ScriptedPlatform:
         self._history = history
         self._word = word
         self._counted = counted
+        self._queued = queued
+        self._agents = agents or {}
+        self._window = window
+        self._numbered = numbered
         self._zero: float | None = None
         self._tasks: dict[str, ScriptedTask] = {}
         self._changed = asyncio.Event()
@@ -129,9 +142,10 @@ class ScriptedPlatform:
         options: Mapping[str, Any] | None = None,
     ) -> Accepted:
         """Start a task: its first script begins."""
-        del agent, attachments, idempotency_key, webhook, options
+        del attachments, idempotency_key, webhook, options
         await asyncio.sleep(self._latency)
-        task = ScriptedTask(f"task-{len(self._tasks) + 1}")
+        scripts = self._agents.get(agent.id, self._scripts)
+        task = ScriptedTask(f"task-{len(self._tasks) + 1}", scripts=scripts)
         self._tasks[task.id] = task
         return self._play(task, text)
 
@@ -150,12 +164,14 @@ class ScriptedPlatform:
 
     def _play(self, task: ScriptedTask, text: str) -> Accepted:
         self.sent.append(text)
-        now = clock()
-        script = self._scripts[min(task.turns, len(self._scripts) - 1)]
+        now = begin = clock()
+        if self._queued and task.timeline:
+            begin = max(now, task.timeline[-1].time)
+        script = task.scripts[min(task.turns, len(task.scripts) - 1)]
         task.turns += 1
         message = user(f"{task.id}-user-{task.turns}", text)
         task.timeline.append(Happening(now, message))
-        task.timeline += [Happening(now + step.after, i) for step in script for i in step.items]
+        task.timeline += [Happening(begin + step.after, i) for step in script for i in step.items]
         task.timeline.sort(key=lambda happening: happening.time)
         self._changed.set()
         self._date(task.timeline)
@@ -183,13 +199,14 @@ class ScriptedPlatform:
             raise failure
         task = self._task(ref)
         past = [h for h in task.timeline if h.time <= clock() + TICK]
+        resumable = self.capabilities.resume in ("full", "window")
         return Snapshot(
             info=info_of(past, self._word) if want.info else None,
             # The newest thing before the cursor comes again, as on a platform whose "after"
             # includes its bound.
             facts=facts_of(past, int(cursor or 0) - 1) if want.messages else None,
             cursor=str(len(past)) if want.messages else None,
-            stream_cursor=str(len(past)) if want.messages and want.info else None,
+            stream_cursor=str(len(past)) if want.messages and want.info and resumable else None,
         )
 
     async def open_stream(
@@ -201,57 +218,22 @@ class ScriptedPlatform:
         self.streams.append(clock())
         self.open_streams += 1
         try:
-            async for batch in self._stream(task, len(self.streams), cursor):
+            connection = len(self.streams)
+            stream = ScriptedStream(
+                self._tasks,
+                task,
+                self._changed,
+                carries=self.capabilities.stream,
+                resume=self.capabilities.resume,
+                window=self._window,
+                numbered=self._numbered,
+                word=self._word,
+                on_item=lambda index: self.on_item(connection, index),
+            )
+            async for batch in stream.batches(cursor):
                 yield batch
         finally:
             self.open_streams -= 1
-
-    async def _stream(
-        self, only: ScriptedTask | None, connection: int, cursor: str | None
-    ) -> AsyncGenerator[Batch, None]:
-        resumes, begun = self.capabilities.resume == "full", clock()
-        indexes = {task.id: task.happened(begun) for task in self._tasks.values()}
-        if only is not None and resumes:
-            indexes[only.id] = int(cursor or 0)
-        yield Batch()
-        while only is None or not only.deleted:
-            tasks = [only] if only is not None else list(self._tasks.values())
-            await until([(task, indexes.get(task.id, 0)) for task in tasks], self._changed)
-            for task in tasks:
-                while (index := indexes.get(task.id, 0)) < task.happened(clock() + TICK):
-                    items = self._bring(task, connection, index)
-                    if items is None:
-                        return
-                    indexes[task.id] = index + 1
-                    where = str(index + 1) if resumes else None
-                    yield Batch(items=items, cursor=where, task=None if only else task.id)
-
-    def _bring(
-        self, task: ScriptedTask, connection: int, index: int
-    ) -> Sequence[StreamItem] | None:
-        """Say what a connection brings of an item; None ends it."""
-        match self.on_item(connection, index):
-            case "cut":
-                raise ConnectionResetError
-            case "end":
-                return None
-            case "drop":
-                count = 0
-            case "repeat":
-                count = 2
-            case _:
-                count = 1
-        item = task.timeline[index].item
-        return [item] * count if self._carries(item) else []
-
-    def _carries(self, item: StreamItem) -> bool:
-        kinds: dict[str, type[Any] | tuple[type[Any], ...]] = {
-            "everything": object,
-            "deltas": (TypingMessage, ThinkingMessage),
-            "hints": Hint,
-            "nothing": (),
-        }
-        return isinstance(item, kinds[self.capabilities.stream])
 
     async def cancel(self, ref: TaskRef) -> None:
         """Cancel: what has not happened yet will not happen."""
@@ -273,10 +255,21 @@ class ScriptedPlatform:
         await asyncio.sleep(self._latency)
         task, now = self._task(ref), clock()
         task.timeline[:] = [h for h in task.timeline if h.time <= now]
-        known = info_of(task.timeline, self._word).status
-        if known not in (TaskStatus.COMPLETED, TaskStatus.ERROR):
-            task.timeline.append(Happening(now, status(word)))
+        if not self._has_ended(task):
+            turn = task.turns if self._counted else None
+            task.timeline.append(Happening(now, status(word, turn=turn)))
         self._changed.set()
+
+    def _has_ended(self, task: ScriptedTask) -> bool:
+        """Tell whether the latest turn is over."""
+        items = [each.item for each in task.timeline]
+        asked = max((i for i, item in enumerate(items) if isinstance(item, UserMessage)), default=0)
+        if self._counted:
+            said = [m for m in items if isinstance(m, Metadata) and m.turn == task.turns]
+        else:
+            said = [m for m in items[asked:] if isinstance(m, Metadata)]
+        last = said[-1].status if said else None
+        return last is not None and (last.is_final or last is TaskStatus.IDLE)
 
     async def list_tasks(
         self,
@@ -296,7 +289,7 @@ class ScriptedPlatform:
         if task is None and self._history:
             past = [Happening(clock() - 1.0, item) for item in self._history]
             self._date(past)
-            task = self._tasks[ref.id] = ScriptedTask(ref.id, past)
+            task = self._tasks[ref.id] = ScriptedTask(ref.id, past, scripts=self._scripts)
         if task is None or task.deleted:
             raise TaskNotFound(f"there is no task {ref.id}", status=404)
         return task

@@ -12,7 +12,7 @@ import msgspec
 from rxtasks.feed.limits import TICK
 from rxtasks.models import Message, ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Fact, Metadata, Partial
-from rxtasks.testing.steps import Scripted, status
+from rxtasks.testing.steps import Scripted, Step, status
 
 __all__ = ["Happening", "ScriptedTask", "clock", "facts_of", "info_of", "until"]
 
@@ -31,6 +31,7 @@ class ScriptedTask:
 
     id: str
     timeline: list[Happening] = field(default_factory=list[Happening])
+    scripts: Sequence[Sequence[Step]] = ()
     turns: int = 0
     deleted: bool = False
 
