@@ -150,6 +150,9 @@ class Poller:
             info=self._metadata_at <= together,
             messages=self._messages_at <= together,
         )
+        if not (want.info or want.messages):  # put off while it waited for the place
+            self._arm()
+            return False
         self._task = self._limits.spawn(self._poll(want))
         # Not in a `finally` of the poll: one that is cancelled before its first step has none.
         self._task.add_done_callback(lambda _: self._limits.polled())
