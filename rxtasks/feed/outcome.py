@@ -41,6 +41,7 @@ class PollMark:
 
     tick: int
     sends: int
+    proofs: int
     cursor: str | None
     reconcile: bool
     margin: bool

@@ -17,7 +17,7 @@ import msgspec
 from rxtasks.feed.ledger import Item, Ledger
 from rxtasks.feed.outcome import Outcome, PollMark
 from rxtasks.feed.tools import Tools
-from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.feed.turn import REST, Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     Connection,
@@ -103,6 +103,7 @@ class State:
         return PollMark(
             tick=self.ledger.mark(),
             sends=self._sends,
+            proofs=self.turn.proofs,
             cursor=self._turn_cursor if reconcile else self.cursor,
             reconcile=reconcile,
             margin=margin or reconcile,
@@ -129,8 +130,11 @@ class State:
             aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
-        # Evidence that this very poll brings does not prove its own word, which was read first.
-        proved = self.turn.state is not TurnState.WAITING
+        # Evidence that came while this poll was under way, or that it brings, does not prove its
+        # own word, which was read first.
+        fresh = mark.proofs == self.turn.proofs
+        proved = fresh and (mark.reconcile or self.turn.state is not TurnState.WAITING)
+        info = snapshot.info if fresh else _without_rest(snapshot.info)
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -142,7 +146,7 @@ class State:
         history = items[:past]
         # The metadata was read before the messages; told after them, a settled word finds the
         # evidence for it.
-        items = [*items[past:], *([snapshot.info] if snapshot.info is not None else [])]
+        items = [*items[past:], *([info] if info is not None else [])]
         if snapshot.facts is not None and mark.cursor is None:
             outcome = self._conclude(items, now, whole=True)
         else:
@@ -217,7 +221,7 @@ class State:
             return
         # A poll that read a settled word first, and then all messages of the turn, will do.
         whole = mark.cursor is None or (mark.cursor == self._turn_cursor and mark.margin)
-        if not (mark.reconcile or (snapshot.info is not None and whole and proved)):
+        if not (proved and (mark.reconcile or (snapshot.info is not None and whole))):
             outcome.reconcile = True
             return
         if self.ledger.unfinished and not self.turn.overdue(now):
@@ -307,3 +311,10 @@ class State:
             ours = [i for i, item in enumerate(items) if isinstance(item, UserMessage)]
             return ours[-1] if ours else 0
         return len(items)
+
+
+def _without_rest(info: Metadata | None) -> Metadata | None:
+    """Leave out a settled word that was read before the agent was seen at work."""
+    if info is None or info.status not in REST:
+        return info
+    return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)

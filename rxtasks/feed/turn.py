@@ -22,7 +22,7 @@ from rxtasks.models import (
 )
 from rxtasks.platforms.base import Accepted, Capabilities, Metadata
 
-__all__ = ["INTERRUPTED", "NEVER_STARTED", "Turn", "TurnState"]
+__all__ = ["INTERRUPTED", "NEVER_STARTED", "REST", "Turn", "TurnState"]
 
 NEVER_STARTED = "never started: the platform accepted the message, and nothing happened after it"
 INTERRUPTED = "interrupted: the platform is idle, and has left a message unfinished"
@@ -31,7 +31,7 @@ _TICK = 0.001  # seconds that a timer may fire early
 
 _ASSISTANT = (AgentMessage, ToolMessage, AgentErrorMessage, AgentRunMessage, HandoverMessage)
 _BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.ACTION, TaskStatus.PAUSED})
-_REST = frozenset({TaskStatus.IDLE, TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.ERROR})
+REST = frozenset({TaskStatus.IDLE, TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.ERROR})
 
 
 class TurnState(Enum):
@@ -56,6 +56,8 @@ class Turn:
         state: How far it has come.
         failure: Why it counts as failed although the platform says nothing of the kind.
         word: The platform's last word, translated.
+        proofs: Counts the signs that the agent is at work: a settled word that was read before the
+            last of them says nothing.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Turn:
         self.state: TurnState = TurnState.UNKNOWN
         self.failure: str | None = None
         self.word: TaskStatus = TaskStatus.IDLE
+        self.proofs: int = 0
         self._capabilities = capabilities
         self._start_timeout = start_timeout
         self._grace = grace
@@ -110,7 +113,7 @@ class Turn:
 
     def metadata(self, info: Metadata, word: TaskStatus, now: float) -> None:
         """The platform said where the task stands."""
-        if word is not self.word and word in _REST:
+        if word is not self.word and word in REST:
             self._since = max(self._since, now)
         self.word = word
         self._said = True
@@ -120,7 +123,7 @@ class Turn:
                 self.failure = None
         if info.updated_at is not None:
             self._updated_at = info.updated_at
-        self._rested = self._rested or word in _REST
+        self._rested = self._rested or word in REST
         if word in _BUSY:
             self._busy()
         elif self.state is TurnState.WAITING and self._proved_by_update():
@@ -145,6 +148,7 @@ class Turn:
 
     def _proved(self) -> None:
         # The word that is known was said before: it says nothing of this turn.
+        self.proofs += 1
         self.failure = None
         self.state = TurnState.ACTIVE
         self._said = False
@@ -157,7 +161,7 @@ class Turn:
             now: The time.
         """
         self._history_known = True
-        if self.state is TurnState.UNKNOWN and self.word in _REST:
+        if self.state is TurnState.UNKNOWN and self.word in REST:
             # Somebody else may have sent a message a moment ago: idle without an answer has to
             # prove itself as after a send of ours.
             proved = answered or self.word is not TaskStatus.IDLE
@@ -171,7 +175,7 @@ class Turn:
             now: The time.
             unfinished: The last poll found a message that is still being written.
         """
-        if self.word not in _REST:
+        if self.word not in REST:
             return
         if self.state is TurnState.WAITING:
             if self._counted() and self._turn_has_ended():
@@ -211,7 +215,7 @@ class Turn:
     def resting(self) -> bool:
         """Whether the platform says that this turn has ended."""
         if self.state is TurnState.ACTIVE:
-            return self.word in _REST and self._may_have_ended()
+            return self.word in REST and self._may_have_ended()
         return self.state is TurnState.SETTLING
 
     @property
@@ -219,7 +223,7 @@ class Turn:
         """Where the task stands, in view of what has been proved."""
         if self.failure is not None:
             return TaskStatus.ERROR
-        if self.word not in _REST:
+        if self.word not in REST:
             return self.word
         if self.state is TurnState.WAITING and self._accepted is not None:
             return TaskStatus.QUEUED
@@ -235,7 +239,7 @@ class Turn:
 
     def deadline(self) -> float | None:
         """When `advance` may conclude something although nothing happens; None: never."""
-        if self.word not in _REST:
+        if self.word not in REST:
             return None
         if self.state is TurnState.WAITING:
             return self._since + self._start_timeout
@@ -246,6 +250,7 @@ class Turn:
     # ------------------------------------------------------------------ evidence
 
     def _busy(self) -> None:
+        self.proofs += 1
         self._worked = True
         if self.state is TurnState.WAITING:
             # A word that was said of the turn before proves nothing of this one.

@@ -813,3 +813,35 @@ async def test_a_final_form_that_polls_could_not_see_for_long_is_no_interruption
         failing = False
         result = await pending
         assert (result.status, result.text) == ("completed", "Half a loaf")
+
+
+class SlowToAnswer(ScriptedPlatform):
+    """Looks at once, and answers half a second later."""
+
+    async def snapshot(self, ref: Any, cursor: Any, want: Any) -> Any:
+        found = await super().snapshot(ref, cursor, want)
+        await asyncio.sleep(0.5)
+        return found
+
+
+@pytest.mark.parametrize(
+    "can",
+    [DELTAS, Capabilities(stream="everything"), Capabilities(stream="everything", resume="full")],
+)
+async def test_a_word_that_was_read_before_the_turn_began_does_not_end_it(
+    can: Capabilities,
+) -> None:
+    script = [
+        at(0.2, status("running")),
+        at(0.3, typing("m", "I am ")),
+        at(3.0, agent("m", "I am here")),
+        at(3.1, status("idle")),
+    ]
+    async with Client(SlowToAnswer(script, capabilities=can)) as client:
+        task = await client.agent("a").run("go")
+        words: list[TaskStatus] = []
+        task.updates.subscribe(lambda update: words.append(update.status))
+        # The first poll reads "idle", and the stream tells of the turn before the answer is there.
+        result = await task.result(timeout=60)
+        assert (result.status, result.text) == ("completed", "I am here")
+        assert words.count(TaskStatus.IDLE) == 1
