@@ -63,6 +63,11 @@ def _sockets() -> int:
     return sum(str(link.readlink()).startswith("socket:") for link in links)
 
 
+def _feeds() -> list[Feed]:
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, Feed)]
+
+
 class Soak:
     """One soak."""
 
@@ -97,9 +102,9 @@ class Soak:
         assert server.stdout is not None
         try:
             urls = json.loads(await server.stdout.readline())
-            before, sockets = Belongings(loop), _sockets()
+            before, sockets, feeds = Belongings(loop), _sockets(), {id(each) for each in _feeds()}
             await self._clients(urls)
-            await self._left(before, sockets)
+            await self._left(before, sockets, feeds)
         finally:
             server.stdin.close()
             async with asyncio.timeout(30):
@@ -142,7 +147,7 @@ class Soak:
         names = ("tasks", "turns", "events", *ZERO[:3])
         return ", ".join(f"{self.figures[name]} {name}" for name in names)
 
-    async def _left(self, before: Belongings, sockets: int) -> None:
+    async def _left(self, before: Belongings, sockets: int, known: set[int]) -> None:
         end = time.monotonic() + 2.0
         while _sockets() > sockets and time.monotonic() < end:  # noqa: ASYNC110 - of the kernel
             await asyncio.sleep(0.05)
@@ -154,8 +159,7 @@ class Soak:
                 self.complain(f"left behind: {each}")
         self.figures["leaked sockets"] += max(0, _sockets() - sockets)
         await asyncio.sleep(0)  # the last callbacks hold what they were given
-        gc.collect()
-        feeds = [each for each in gc.get_objects() if isinstance(each, Feed)]
+        feeds = [each for each in _feeds() if id(each) not in known]
         self.figures["leaked feeds"] += len(feeds)
         for feed in feeds:
             kept_by = {type(each).__name__ for each in gc.get_referrers(feed)}

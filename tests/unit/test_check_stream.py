@@ -31,8 +31,10 @@ from rxtasks.testing import (
     tool,
     typing,
 )
+from rxtasks.webhooks import WebhookReceiver, sign
 from tests.unit.reading import Written, update
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HERE = frozenset(Rule) - {Rule.ANY_LOOP}
 
 PLATFORMS = {
@@ -191,6 +193,20 @@ async def test_the_embedded_platform_keeps_them_on_every_loop(name: str) -> None
     rules = await check_stream(lambda: embedded(STREAMS[name]), quiet=0.02, patience=10)
 
     assert rules == frozenset(Rule)
+
+
+async def test_the_deliveries_of_webhooks_keep_them_on_every_loop() -> None:
+    def make() -> Driven:
+        receiver = WebhookReceiver(SECRET)
+        numbers = itertools.count()
+
+        def emit() -> None:
+            body = b'{"task_id": "t"}'
+            receiver.receive(body, sign(body, SECRET, id=f"msg-{next(numbers)}"))
+
+        return Driven(stream=receiver.deliveries, emit=emit, complete=receiver.close)
+
+    assert await check_stream(make, quiet=0.01) == frozenset(Rule)
 
 
 @pytest.mark.looptime
