@@ -107,6 +107,9 @@ class SSEConnection:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             self.close()
+            # Some of them are one instance for all, whose traceback would keep this connection, and
+            # whoever reads it, as long as the process lives.
+            error.__traceback__ = None
             if self._why_closed is not None:
                 raise self._why_closed from None
             raise self._exchange.failure(_as_network_error(error)) from None

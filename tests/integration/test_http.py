@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import traceback
+import weakref
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -787,6 +789,24 @@ async def test_heartbeats_keep_a_stream_alive_and_silence_ends_it() -> None:
         assert connection.decoder.comments == 6
         await http.aclose()
     assert_no_tasks()
+
+
+async def test_a_stream_that_fell_silent_is_not_kept_by_an_exception_of_aiohttp() -> None:
+    # aiohttp raises one and the same instance for every connection that is closed under a reader.
+    left: list[weakref.ref[SSEConnection]] = []
+
+    async def listen(http: Http) -> None:
+        async with http.stream("GET", "/") as connection:
+            left.append(weakref.ref(connection))
+            await read(connection)
+
+    async with raw_server([OPEN, b": hello\n\n", 5.0]) as server:
+        http = client(server.url, QUICK)
+        with pytest.raises(TransportError, match="no byte"):
+            await listen(http)
+        await http.aclose()
+    gc.collect()
+    assert left[0]() is None
 
 
 async def test_the_idle_timeout_can_be_set_while_a_stream_runs() -> None:
