@@ -81,6 +81,7 @@ class Http:
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
         timeout: float | None = None,
+        received: dict[str, str] | None = None,
     ) -> T: ...
 
     @overload
@@ -97,6 +98,7 @@ class Http:
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
         timeout: float | None = None,
+        received: dict[str, str] | None = None,
     ) -> None: ...
 
     async def request(
@@ -112,6 +114,7 @@ class Http:
         not_found: type[PlatformError] = TaskNotFound,
         once: bool = False,
         timeout: float | None = None,
+        received: dict[str, str] | None = None,
     ) -> Any:
         """Make one request and decode its answer.
 
@@ -128,6 +131,7 @@ class Http:
             once: The request must not take effect twice: it is never sent again by anybody, and
                 `TransportError.maybe_accepted` says if it may have arrived.
             timeout: Seconds for all of it, instead of `Timeouts.request`.
+            received: Takes the headers of the answer, their names in lower case.
 
         Raises:
             PlatformError: The answer was not 2xx; the kind of error says more.
@@ -153,6 +157,8 @@ class Http:
                 answer = await exchange.read(response, self._options.max_answer_size)
             finally:
                 response.close()
+        if received is not None:
+            received.update((name.lower(), value) for name, value in response.headers.items())
         return None if type is None else decoded(answer, type, exchange, response)
 
     async def upload(

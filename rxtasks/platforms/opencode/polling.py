@@ -1,0 +1,114 @@
+"""One poll: what the server says of a session, and what it has stored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rxtasks.platforms.base import Fact, Metadata, Snapshot, Want
+from rxtasks.platforms.opencode.asking import Asked
+from rxtasks.platforms.opencode.catalog import ask_for
+from rxtasks.platforms.opencode.live import Live
+from rxtasks.platforms.opencode.messages import stored
+from rxtasks.platforms.opencode.reader import Cursor, read
+from rxtasks.platforms.opencode.requests import Server, session_path
+from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_of, verdict_of
+from rxtasks.platforms.opencode.wire import (
+    Part,
+    SessionWire,
+    StatusWire,
+    StoredMessage,
+    read_part,
+)
+
+__all__ = ["Polling"]
+
+_LAST = 3  # messages of which the last answer is one, but for prompts that wait
+
+
+class Polling:
+    """Reads sessions."""
+
+    def __init__(self, server: Server, live: Live, asked: Asked) -> None:
+        self._server = server
+        self._live = live
+        self._asked = asked
+
+    async def snapshot(self, session: str, cursor: str | None, want: Want) -> Snapshot:
+        """Poll once; `want.margin` changes nothing, since one clock dates all messages.
+
+        Raises:
+            TaskNotFound: There is no such session.
+        """
+        word, known = "", Metadata()
+        if want.info:
+            word, known = await self._metadata(session)
+        since = Cursor.parse(cursor)
+        if not want.messages:
+            last = [] if word != IDLE else await self._last(session)
+            return Snapshot(info=self._judged(session, word, known, last))
+        messages = await read(self._server, session, since)
+        facts = [fact for message in messages for fact in self._facts(session, message)]
+        behind = Cursor.behind(messages) or since
+        return Snapshot(
+            info=self._judged(session, word, known, messages) if want.info else None,
+            facts=facts,
+            cursor=None if behind is None else str(behind),
+        )
+
+    async def requests(self, session: str) -> None:
+        """Read what a session and its sub-agents wait for."""
+        await ask_for(self._server, self._asked)
+        for stranger in self._asked.strangers(session):
+            asker: SessionWire = await self._server.request(
+                "GET", session_path(stranger), SessionWire
+            )
+            self._asked.child(stranger, asker.parent_id or "")
+
+    async def _metadata(self, session: str) -> tuple[str, Metadata]:
+        """Read where a session stands: its word, and all but how the last turn ended."""
+        found: SessionWire = await self._server.request("GET", session_path(session), SessionWire)
+        words: dict[str, StatusWire] = await self._server.request(
+            "GET", "/session/status", dict[str, StatusWire]
+        )
+        word = self._live.word(session, words[session].type if session in words else IDLE)
+        if word == IDLE and found.time.compacting is not None:
+            word = "compacting"
+        if word != IDLE:
+            await self.requests(session)
+        return word, metadata_of(found)
+
+    async def _last(self, session: str) -> list[StoredMessage]:
+        last: list[StoredMessage] = await self._server.request(
+            "GET",
+            f"{session_path(session)}/message",
+            list[StoredMessage],
+            params={"limit": _LAST},
+        )
+        return last
+
+    def _judged(
+        self, session: str, word: str, known: Metadata, messages: Sequence[StoredMessage]
+    ) -> Metadata:
+        """Add how the last turn ended, which only its messages (or only the stream) tell."""
+        verdict, requests = None, self._asked.of(session)
+        if word == IDLE:
+            verdict = verdict_of(messages)
+            if verdict is None and not (messages and messages[-1].info.role == "assistant"):
+                verdict = self._live.silent_verdict(session)
+            requests = ()
+        status = status_of(word, verdict, waits=bool(requests))
+        return msgspec.structs.replace(known, platform_state=word, status=status, requests=requests)
+
+    def _facts(self, session: str, message: StoredMessage) -> list[Fact]:
+        info = message.info
+        parts: list[Part] = []
+        for raw in message.parts:
+            try:
+                parts.append(read_part(raw))
+            except msgspec.ValidationError:
+                continue  # of no form that is known
+        if not ended(info):
+            self._live.seed(session, info, parts)
+        return stored(info, parts, lambda group: self._live.partial(session, info.id, group))
