@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.opencode import OPENCODE_SETUPS, warm_up
 from tests.conformance.relevance import RELEVANCE_SETUPS
 from tests.conformance.setups import SETUPS, Bench, Can, Setup
 from tests.conformance.swarmlord import SWARMLORD_SETUPS
+from tests.real.opencode_server import has_binary
 
 LIMIT = 10.0
 """Seconds that a test may take; what takes that long waits for something that never comes."""
@@ -27,11 +29,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     needed = {can for mark in metafunc.definition.iter_markers("needs") for can in mark.args}
     lacked = {can for mark in metafunc.definition.iter_markers("lacks") for can in mark.args}
-    fit = [
-        setup
-        for setup in (*SETUPS, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS)
-        if _fits(setup, needed, lacked)
-    ]
+    setups = (*SETUPS, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS, *OPENCODE_SETUPS)
+    fit = [setup for setup in setups if _fits(setup, needed, lacked)]
     if not fit:
         pytest.fail(f"no platform fits {metafunc.definition.name}: it would never run")
     metafunc.parametrize("bench", fit, indirect=True, ids=[setup.name for setup in fit])
@@ -42,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.timeout(LIMIT))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what takes long before the clock of the first test runs."""
+    names = {getattr(item, "callspec", None) and item.callspec.id for item in session.items}  # type: ignore[attr-defined]
+    wanted = any(name and setup.name in name for name in names for setup in OPENCODE_SETUPS)
+    if wanted and not session.config.option.collectonly and has_binary():
+        warm_up()
 
 
 def _fits(setup: Setup, needed: set[Can], lacked: set[Can]) -> bool:

@@ -153,7 +153,7 @@ class RelevanceSetup:
     @property
     def can(self) -> frozenset[Can]:
         """What it can do: its stream tells what comes, so only polls tell all of a text."""
-        return CAN if self.streaming else CAN | {Can.DELTAS, Can.THINK}
+        return CAN if self.streaming else CAN | {Can.DELTAS, Can.CATCH_UP, Can.THINK}
 
     @asynccontextmanager
     async def bench(self) -> AsyncIterator[Bench]:

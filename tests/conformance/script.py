@@ -12,7 +12,8 @@ A prompt is `title: step; step; ...`, the title being optional. The steps:
 - `tool NAME ok|fail [GATE]` runs a tool: pending, running, completed or failed; while it runs it
   waits at the gate, if one is named.
 - `ask PROMPT OPTION...` asks, and types the answer.
-- `spend INPUT OUTPUT COST` uses tokens and dollars.
+- `spend INPUT OUTPUT COST` uses tokens and dollars: 0.01 for each token in, 0.05 for each out,
+  since some platforms count by a list of prices.
 - `files` types what it finds in the attachments of the message: "name=content, ...".
 - `recall` types how many messages of the user it has seen.
 - `hold GATE` waits until the test opens the gate.

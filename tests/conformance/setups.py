@@ -26,6 +26,7 @@ class Can(StrEnum):
     """What not every platform can do, or not every one can be made to do."""
 
     DELTAS = "show text while it is typed"
+    CATCH_UP = "show all of a text that is being typed to who comes in the middle of it"
     THINK = "show thoughts while they are thought"
     TOOLS = "run tools"
     EVERY_STATE = "show every state of a tool, however short"
@@ -197,7 +198,12 @@ SETUPS: tuple[Setup, ...] = (
     # A platform that can do as little as possible.
     LocalSetup(
         "local-bare",
-        frozenset({Can.DELTAS, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC, Can.USAGE}),
+        frozenset(
+            {
+                *(Can.DELTAS, Can.CATCH_UP, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC),
+                Can.USAGE,
+            }
+        ),
         less={
             "stream": "nothing",
             "resume": "none",

@@ -196,7 +196,7 @@ async def test_a_poll_of_a_resumed_task_knows_its_status(bench: Bench) -> None:
         assert await twin.poll() is TaskStatus.COMPLETED
 
 
-@pytest.mark.needs(Can.SECOND, Can.DELTAS)
+@pytest.mark.needs(Can.SECOND, Can.DELTAS, Can.CATCH_UP)
 async def test_the_deltas_of_a_resumed_text_go_on_where_it_was(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), hold("one"), types("b"), hold("two")))
     await bench.stage.reached("one")
@@ -212,7 +212,7 @@ async def test_the_deltas_of_a_resumed_text_go_on_where_it_was(bench: Bench) -> 
         assert (await twin.result()).text == typed("a") + typed("b")
 
 
-@pytest.mark.needs(Can.DELTAS)
+@pytest.mark.needs(Can.DELTAS, Can.CATCH_UP)
 async def test_the_deltas_of_a_text_go_on_for_an_observer_who_came_back(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), hold("one"), types("b"), hold("two")))
     first = Probe(task.messages)

@@ -80,11 +80,11 @@ async def test_the_result_tells_how_the_turn_ended(bench: Bench) -> None:
 
 @pytest.mark.needs(Can.USAGE)
 async def test_the_result_tells_what_the_turn_has_used(bench: Bench) -> None:
-    task = await bench.agent.run(prompt(types("a"), spend(30, 7, 0.25)))
+    task = await bench.agent.run(prompt(types("a"), spend(30, 7, 0.65)))
     result = await task.result()
 
     assert result.usage == Usage(input=30, output=7)
-    assert result.cost == pytest.approx(0.25)
+    assert result.cost == pytest.approx(0.65)
 
 
 async def test_a_result_that_comes_too_late_raises_and_the_task_goes_on(bench: Bench) -> None:

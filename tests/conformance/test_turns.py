@@ -88,13 +88,13 @@ async def test_a_message_during_a_turn_does_not_settle_early(bench: Bench) -> No
 
 @pytest.mark.needs(Can.USAGE)
 async def test_usage_and_cost_are_those_of_the_turn(bench: Bench) -> None:
-    task = await bench.agent.run(prompt(types("a"), spend(100, 10, 1.0)))
+    task = await bench.agent.run(prompt(types("a"), spend(100, 10, 1.5)))
     await task.result()
-    await task.send(prompt(types("b"), spend(3, 4, 0.5)))
+    await task.send(prompt(types("b"), spend(3, 4, 0.23)))
     result = await task.result()
 
     assert result.usage == Usage(input=3, output=4)
-    assert result.cost == pytest.approx(0.5)
+    assert result.cost == pytest.approx(0.23)
 
 
 async def test_a_new_task_is_started_by_its_first_message(bench: Bench) -> None:

@@ -145,7 +145,13 @@ def test_an_error_of_a_message_is_told_once() -> None:
 
 
 def test_an_error_that_only_the_stream_tells_is_told_once_and_remembered() -> None:
-    stream = played("09-silent-errors")
+    stream, recorded = Stream(), events("09-silent-errors")
+    for each in recorded[:2]:
+        stream.play([each])
+    (session,) = stream.told
+    stream.live.sent(session)
+    for each in recorded[2:]:
+        stream.play([each])
     agent, model = stream.told.values()
     for items, why in ((agent, 'Agent not found: "nobody".'), (model, "Model not found: fake/zz.")):
         (failure,) = [each for each in items if isinstance(each, AgentErrorMessage)]

@@ -45,6 +45,7 @@ class _Session:
         word: What it does; "" if nothing has been said of that.
         writings: The assistant's messages that are not finished.
         said: The user's message whose parts are coming.
+        followed: The connection has seen the turn from its beginning.
         verdict: How the turn ended, if not well.
         said_at: When that was said, in seconds.
         silent: The stream alone has said so: there is no message of it.
@@ -57,6 +58,7 @@ class _Session:
         self.said_at: float = 0.0
         self.writings: dict[str, Writing] = {}
         self.said: tuple[Info, dict[str, Part]] | None = None
+        self.followed: bool = False
         self.verdict: TaskStatus | None = None
         self.silent: bool = False
         self.done: deque[str] = deque(maxlen=_DONE)
@@ -151,7 +153,9 @@ class Live:
 
     def sent(self, session: str) -> None:
         """A message was accepted: an error without any message is about it."""
-        self._of(session).begins()
+        known = self._of(session)
+        known.begins()
+        known.followed = self._connected
 
     def word(self, session: str, word: str) -> str:
         """Say which word is the newest: the one that a poll has found, or one of the stream.
@@ -223,7 +227,7 @@ class Live:
             known.said = (info, known.said[1])
         elif info.id not in known.done:
             self._flush(session, known)
-            known.said = (info, {})
+            known.said, known.followed = (info, {}), True
             known.begins()
 
     def _flush(self, session: str, known: _Session) -> None:
@@ -295,8 +299,9 @@ class Live:
         if known.verdict is not None:
             return  # the same failure in other words
         known.verdict = TaskStatus.CANCELLED if aborted else TaskStatus.ERROR
-        if known.writings:
-            return  # the message itself will say why
+        if known.writings or not known.followed:
+            self._tell(session, Hint())  # the message itself will say why
+            return
         known.silent = True
         if not aborted:
             why = failure_of(error)

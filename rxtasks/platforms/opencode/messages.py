@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
 
 from rxtasks.models import (
     AgentErrorMessage,
@@ -130,9 +134,20 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+class _Nested(Struct):
+    message: str = ""
+
+
+_decode_nested = msgspec.json.Decoder(_Nested).decode
+
+
 def failure_of(error: ErrorWire) -> str:
     """Say in one sentence what went wrong."""
-    return error.data.message.partition("\n")[0].strip() or error.name or "the agent failed"
+    said = error.data.message
+    if said.startswith("{"):  # what the model's server said, as it said it
+        with contextlib.suppress(msgspec.DecodeError):
+            said = _decode_nested(said).message or said
+    return said.partition("\n")[0].strip() or error.name or "the agent failed"
 
 
 def error_message(info: Info) -> AgentErrorMessage | None:

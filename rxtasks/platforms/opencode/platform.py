@@ -22,6 +22,7 @@ from rxtasks.platforms.base import (
 from rxtasks.platforms.opencode import catalog
 from rxtasks.platforms.opencode.asking import Asked, reply_to
 from rxtasks.platforms.opencode.catalog import AgentInfo
+from rxtasks.platforms.opencode.line import Line
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.polling import Polling
 from rxtasks.platforms.opencode.requests import NAME, Server, session_path
@@ -81,7 +82,8 @@ class OpenCode:
         self._asked = Asked()
         self._live = Live(self._asked, time.monotonic)
         self._polling = Polling(self._server, self._live, self._asked)
-        self._sending = Sending(self._server, self._live)
+        self._line = Line(self._server, self._live)
+        self._sending = Sending(self._server, self._live, self._line)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -124,6 +126,7 @@ class OpenCode:
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
+        await self._line.aclose()
         await self._server.aclose()
 
     # ------------------------------------------------------------------ starts and sends
@@ -193,21 +196,17 @@ class OpenCode:
         del cursor  # the server repeats nothing
         if ref is not None:
             raise UnsupportedOperation(f"{NAME} has one stream for all tasks")
-        async with self._server.stream() as connection:
+        async with self._line.connection() as connection:
             if connection.ended_for_good:
                 yield Batch(final=True)
                 return
-            self._live.connected()
-            try:
-                yield Batch()
-                async for events in connection.batches():
-                    told = self._live.read(events)
-                    for session, items in told.items():
-                        yield Batch(items=items, task=session)
-                    if not told:
-                        yield Batch()
-            finally:
-                self._live.disconnected()
+            yield Batch()
+            async for events in connection.batches():
+                told = self._live.read(events)
+                for session, items in told.items():
+                    yield Batch(items=items, task=session)
+                if not told:
+                    yield Batch()
 
     # ------------------------------------------------------------------ everything else
 

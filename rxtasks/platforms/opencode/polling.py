@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
 
+from rxtasks.errors import TaskNotFound
 from rxtasks.platforms.base import Fact, Metadata, Snapshot, Want
 from rxtasks.platforms.opencode.asking import Asked
 from rxtasks.platforms.opencode.catalog import ask_for
@@ -61,10 +63,13 @@ class Polling:
         """Read what a session and its sub-agents wait for."""
         await ask_for(self._server, self._asked)
         for stranger in self._asked.strangers(session):
-            asker: SessionWire = await self._server.request(
-                "GET", session_path(stranger), SessionWire
-            )
-            self._asked.child(stranger, asker.parent_id or "")
+            parent = ""
+            with contextlib.suppress(TaskNotFound):  # what it asked outlives a deleted session
+                asker: SessionWire = await self._server.request(
+                    "GET", session_path(stranger), SessionWire
+                )
+                parent = asker.parent_id or ""
+            self._asked.child(stranger, parent)
 
     async def _metadata(self, session: str) -> tuple[str, Metadata]:
         """Read where a session stands: its word, and all but how the last turn ended."""

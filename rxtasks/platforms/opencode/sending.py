@@ -18,6 +18,7 @@ from rxtasks.models import Attachment
 from rxtasks.platforms.base import Accepted, TaskRef
 from rxtasks.platforms.opencode.catalog import check_agent, model_of
 from rxtasks.platforms.opencode.files import prompt_parts
+from rxtasks.platforms.opencode.line import Line
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.requests import NAME, Server, session_path
 from rxtasks.platforms.opencode.states import metadata_of
@@ -34,9 +35,10 @@ _LOOK = 0.05  # seconds between looks for that
 class Sending:
     """Sends prompts. An agent goes with each: the server takes its default agent otherwise."""
 
-    def __init__(self, server: Server, live: Live) -> None:
+    def __init__(self, server: Server, live: Live, line: Line) -> None:
         self._server = server
         self._live = live
+        self._line = line
         self._prompted: dict[str, float] = {}  # when sessions got their newest prompts
 
     async def start(
@@ -89,6 +91,7 @@ class Sending:
         return Accepted(id=ref.id)
 
     async def _prompt(self, session: str, prompt: dict[str, Any]) -> None:
+        await self._line.prepare()
         self._live.sent(session)
         now = asyncio.get_running_loop().time()
         fresh = {key: at for key, at in self._prompted.items() if now - at < _FRESH}
