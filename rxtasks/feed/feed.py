@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from reactivex.abc import DisposableBase
 
 from rxtasks.errors import (
@@ -23,6 +25,10 @@ class Feed(Watching):
         self._stop()
         self.log.complete(ended=True)
         self._waiters.wake(self._gone())
+
+    def ending(self) -> AbstractContextManager[None]:
+        """Make who waits for a result wait for what becomes of the task: it is cancelled first."""
+        return self._waiters.held()
 
     def close(self) -> None:
         """The client closes: all streams complete."""

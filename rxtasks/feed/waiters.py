@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Generator
 
 from rxtasks.errors import RxTasksError, fresh
 
@@ -14,6 +16,8 @@ class Waiters:
 
     def __init__(self) -> None:
         self._futures: dict[asyncio.Future[None], None] = {}  # smaller than a set, while empty
+        self._held = 0
+        self._due = False
 
     async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until `wake` is called; raise what it was called with."""
@@ -26,6 +30,9 @@ class Waiters:
 
     def wake(self, error: RxTasksError | None = None) -> None:
         """Let everybody go on; with an error, each of them raises a copy of its own."""
+        self._due = error is None and self._held > 0
+        if self._due:
+            return
         for future in self._futures:
             if future.done():
                 continue
@@ -33,3 +40,14 @@ class Waiters:
                 future.set_result(None)
             else:
                 future.set_exception(fresh(error))
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """Let nobody go on meanwhile, but with an error; afterwards, who was due does."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if self._due:
+                self.wake()

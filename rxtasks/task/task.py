@@ -284,12 +284,13 @@ class Task(Watched):
         """
         ref, platform = self._open_ref(), self._owner.platform
         self._require("delete", "delete tasks")
-        if platform.capabilities.cancel and not self.status.is_final:
-            # What stands behind a gateway may be unable to cancel, and able to delete.
-            with contextlib.suppress(UnsupportedOperation):
-                await platform.cancel(ref)
-        await platform.end(ref)
-        self._feed.end()
+        with self._feed.ending():
+            if platform.capabilities.cancel and not self.status.is_final:
+                # What stands behind a gateway may be unable to cancel, and able to delete.
+                with contextlib.suppress(UnsupportedOperation):
+                    await platform.cancel(ref)
+            await platform.end(ref)
+            self._feed.end()
 
     def sub_task(self, message: Message) -> Task:
         """Open the task of a sub-agent.

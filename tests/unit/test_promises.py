@@ -26,6 +26,7 @@ from rxtasks import (
     ReaderTooSlow,
     ServerError,
     TaskEvent,
+    TaskNotFound,
     TaskStatus,
     ToolMessage,
     TransportFault,
@@ -33,7 +34,7 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.operators import live_text, merge, of_type, until_settled
-from rxtasks.platforms.base import Capabilities
+from rxtasks.platforms.base import Capabilities, TaskRef
 from rxtasks.testing import ScriptedPlatform, agent, at, error, status, thinking, tool, typing, user
 
 pytestmark = pytest.mark.looptime
@@ -812,3 +813,37 @@ async def test_a_result_tells_the_error_beside_the_text() -> None:
             "about to crash",
             "out of tea",
         )
+
+
+async def _ending(*, refuse: bool) -> tuple[str, TaskStatus]:
+    """End a running task whose cancelling takes effect long before it is deleted."""
+    platform = ScriptedPlatform([at(0.5, status("running"))], latency=0.5)
+    delete = platform.end
+
+    async def end(ref: TaskRef) -> None:
+        await asyncio.sleep(5.0)
+        if refuse:
+            raise ServerError("not now", status=500)
+        await delete(ref)
+
+    platform.end = end  # type: ignore[method-assign]
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        pending = asyncio.create_task(task.result(timeout=60))
+        await asyncio.sleep(2.0)
+        try:
+            await task.end()
+        except ServerError:
+            assert refuse
+        try:
+            return (await pending).status, task.status
+        except TaskNotFound:
+            return "gone", task.status
+
+
+async def test_a_result_that_is_waited_for_is_gone_with_the_task_not_cancelled() -> None:
+    assert await _ending(refuse=False) == ("gone", TaskStatus.CANCELLED)
+
+
+async def test_a_result_that_is_waited_for_is_cancelled_if_the_task_cannot_be_deleted() -> None:
+    assert await _ending(refuse=True) == ("cancelled", TaskStatus.CANCELLED)
