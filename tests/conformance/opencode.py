@@ -17,6 +17,7 @@ from tests.real.opencode_server import shared_server
 
 CANNOT = frozenset(
     {
+        Can.EVERY_STATE,  # what is told before somebody listens is not told again
         Can.KEYS,  # the server knows none
         Can.CATCH_UP,  # it stores a text when it is finished, and its stream repeats nothing
         Can.TRAFFIC,  # it runs for itself
@@ -42,7 +43,7 @@ class OpenCodeSetup:
         async with model(server.listening, stage):
             try:
                 async with another() as client:
-                    yield Bench(client, stage, self.can, another, no_task="ses_nothing")
+                    yield Bench(client, stage, self.can, another, no_task="ses_nothing", many=25)
             finally:
                 async with another() as client:
                     await _clear(client)

@@ -75,6 +75,7 @@ class Bench:
         agent_id: The agent that plays scripts.
         no_agent: An id that no agent has.
         no_task: An id that no task has.
+        many: More tasks than its list has on a page.
         traffic: What has reached it, if it `Can.TRAFFIC`.
         complaints: What the exception handler of the loop was told.
     """
@@ -86,6 +87,7 @@ class Bench:
     agent_id: str = "actor"
     no_agent: str = "nobody"
     no_task: str = "task_nothing"
+    many: int = 60
     traffic: Traffic = field(default_factory=Traffic)
     complaints: list[dict[str, Any]] = field(default_factory=list)
 

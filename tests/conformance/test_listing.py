@@ -96,7 +96,7 @@ async def test_a_list_is_cut(bench: Bench) -> None:
 
 @pytest.mark.needs(Can.LIST)
 async def test_a_long_list_is_whole_and_can_be_left_early(bench: Bench) -> None:
-    tasks = [await bench.agent.run(prompt(types("a", 1))) for _ in range(60)]
+    tasks = [await bench.agent.run(prompt(types("a", 1))) for _ in range(bench.many)]
     await asyncio.gather(*(task.result() for task in tasks))
     found = [task.id async for task in bench.agent.tasks()]
     assert sorted(found) == sorted(task.id for task in tasks)

@@ -10,7 +10,6 @@ from typing import Any
 from rxtasks.errors import (
     AgentNotFound,
     ConfigurationError,
-    PlatformError,
     RxTasksError,
     TransportError,
 )
@@ -22,7 +21,7 @@ from rxtasks.platforms.opencode.line import Line
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.requests import NAME, Server, session_path
 from rxtasks.platforms.opencode.states import metadata_of
-from rxtasks.platforms.opencode.wire import SessionWire, StatusWire, StoredMessage
+from rxtasks.platforms.opencode.wire import SessionWire, StoredMessage
 
 __all__ = ["Sending"]
 
@@ -108,24 +107,18 @@ class Sending:
         if loop.time() - self._prompted.pop(session, float("-inf")) > _FRESH:
             return
         give_up = loop.time() + _BEGINS
-        while loop.time() < give_up and await self._waits(session):  # noqa: ASYNC110 - a server's
+        while await self._waits(session):
+            if loop.time() > give_up:
+                return
             await asyncio.sleep(_LOOK)
-        await self._server.request("POST", f"{path}/abort", None)
+            await self._server.request("POST", f"{path}/abort", None)
 
     async def _waits(self, session: str) -> bool:
         """Whether a prompt has been accepted, and nothing has become of it yet."""
-        words: dict[str, StatusWire] = await self._server.request(
-            "GET", "/session/status", dict[str, StatusWire]
+        last: list[StoredMessage] = await self._server.request(
+            "GET",
+            f"{session_path(session)}/message",
+            list[StoredMessage],
+            params={"limit": 1},
         )
-        if session in words:
-            return False
-        try:
-            last: list[StoredMessage] = await self._server.request(
-                "GET",
-                f"{session_path(session)}/message",
-                list[StoredMessage],
-                params={"limit": 1},
-            )
-        except PlatformError:
-            return False
         return not last or last[-1].info.role != "assistant"
