@@ -43,7 +43,7 @@ class OpenCodeSetup:
         async with model(server.listening, stage):
             try:
                 async with another() as client:
-                    yield Bench(client, stage, self.can, another, no_task="ses_nothing", many=25)
+                    yield Bench(client, stage, self.can, another, no_task="ses_nothing", many=12)
             finally:
                 async with another() as client:
                     await _clear(client)

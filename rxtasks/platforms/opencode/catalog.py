@@ -26,7 +26,7 @@ from rxtasks.platforms.opencode.wire import (
 
 __all__ = ["AgentInfo", "agents", "ask_for", "check_agent", "model_of", "tasks"]
 
-_PAGE = 20  # tasks of which it is found out at once where they stand
+_PAGE = 10  # tasks of which it is found out at once where they stand
 _ALL = 1_000_000  # the server has no pages of sessions, only a limit, which is 100 by itself
 _ATTEMPTS = 3  # to read what is asked while it does not change
 _LAST = 3  # messages of which the last answer is one, but for prompts that wait

@@ -319,7 +319,8 @@ class Live:
             self._flush(info.id, known)
         if info.parent_id is not None:
             self._asked.child(info.id, info.parent_id)
-        self._tell(info.id, metadata_of(info))
+        # When it was updated, polls tell: that changes at every step, and after the last one, too.
+        self._tell(info.id, msgspec.structs.replace(metadata_of(info), updated_at=None))
 
     def _deleted(self, event: ev.Deleted) -> None:
         session = event.properties.info.id

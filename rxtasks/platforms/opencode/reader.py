@@ -14,7 +14,7 @@ from rxtasks.platforms.opencode.wire import StoredMessage
 __all__ = ["Cursor", "read"]
 
 _FEW: Final = 20  # messages of the first page where most are known
-_MANY: Final = 100  # messages of all other pages
+_MANY: Final = 50  # messages of all other pages
 
 
 class Cursor(Struct, frozen=True, array_like=True, order=True):
