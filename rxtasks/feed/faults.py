@@ -9,10 +9,21 @@ from rxtasks.errors import (
     ConfigurationError,
     RxTasksError,
     TaskNotFound,
+    TransportError,
     UnsupportedOperation,
 )
 
-__all__ = ["Refusals"]
+__all__ = ["Refusals", "longest_wait"]
+
+_UNREACHED = 5.0  # seconds
+
+
+def longest_wait(error: Exception | None) -> float | None:
+    """Say how long a retry may wait; None: as long as retries wait usually.
+
+    A server that nobody reaches is not in need of a rest, and may be back at any moment.
+    """
+    return _UNREACHED if isinstance(error, TransportError) else None
 
 
 class Refusals:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rxtasks.errors import PlatformError, RateLimited, TransportError
 from rxtasks.feed.cadence import Facts, What
+from rxtasks.feed.faults import longest_wait
 from rxtasks.feed.limits import TICK, Limits
 from rxtasks.platforms.base import Want
 from rxtasks.wire.backoff import Backoff
@@ -202,7 +203,7 @@ class Poller:
         retry_after = error.retry_after if isinstance(error, PlatformError) else None
         if isinstance(error, RateLimited):
             self._limits.budget.limited(now, retry_after)
-        delay = self._backoff.delay(self._attempt, retry_after)
+        delay = self._backoff.delay(self._attempt, retry_after, cap=longest_wait(error))
         due = max(now + delay, self._limits.budget.not_before)
         if not self._polled.poll_failed(error, self._attempt, due - now):
             self.stop()

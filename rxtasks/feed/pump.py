@@ -14,6 +14,7 @@ from rxtasks.errors import (
     TransportError,
     UnsupportedOperation,
 )
+from rxtasks.feed.faults import longest_wait
 from rxtasks.feed.limits import TICK, Limits
 from rxtasks.platforms.base import Batch
 from rxtasks.wire.backoff import Backoff
@@ -114,7 +115,7 @@ class Pump:
             wait = error.retry_after if isinstance(error, PlatformError) else None
             if isinstance(error, RateLimited):
                 self._limits.budget.limited(self._limits.now(), wait)
-            retry_in = self._backoff.delay(attempt, wait)
+            retry_in = self._backoff.delay(attempt, wait, cap=longest_wait(error))
             self._sink.stream_lost(error, attempt, retry_in)
             await self._pause(retry_in, bound=wait is not None)
         self._task = None

@@ -77,6 +77,7 @@ class Turn:
         self._busy_at_send = False
         self._rested = False  # a settled word was seen since the send
         self._worked = False  # a busy word was seen since the send
+        self._unfinished = False  # a message, when conclusions were drawn last
         self._said = True  # the word was said since the evidence for the turn came
         self._seen_before: datetime | None = None
         self._turns_ended: int | None = None
@@ -175,6 +176,7 @@ class Turn:
             now: The time.
             unfinished: The last poll found a message that is still being written.
         """
+        self._unfinished = unfinished
         if self.word not in REST:
             return
         if self.state is TurnState.WAITING:
@@ -234,6 +236,8 @@ class Turn:
             and self._capabilities.idle_is_completed
             and self.state not in (TurnState.UNKNOWN, TurnState.WAITING)
         ):
+            if self.state is TurnState.ACTIVE and self._unfinished:
+                return TaskStatus.RUNNING  # whether it was interrupted is not known yet
             return TaskStatus.COMPLETED
         return self.word
 

@@ -31,20 +31,24 @@ class Backoff:
     factor: float = 2.0
     random: Random = field(default=_RANDOM, repr=False, compare=False)
 
-    def delay(self, attempt: int, retry_after: float | None = None) -> float:
+    def delay(
+        self, attempt: int, retry_after: float | None = None, *, cap: float | None = None
+    ) -> float:
         """Choose the seconds to wait before a retry.
 
         Args:
             attempt: How many times in a row it has failed, from 1.
             retry_after: The server's own wish in seconds. The delay is never shorter, and a
                 little longer, so that clients who were told the same do not come back together.
+            cap: The longest delay this time, if that is less than usual.
         """
+        longest = self.cap if cap is None else min(cap, self.cap)
         ceiling = self.base
         for _ in range(1, attempt):  # not a power: that overflows after a thousand attempts
-            if ceiling >= self.cap:
+            if ceiling >= longest:
                 break
             ceiling *= self.factor
-        delay = self.random.uniform(0.0, min(ceiling, self.cap))
+        delay = self.random.uniform(0.0, min(ceiling, longest))
         if retry_after is None or retry_after <= delay:
             return delay
         return retry_after + self.random.uniform(0.0, min(self.base, self.cap))

@@ -22,9 +22,10 @@ from rxtasks import (
     TaskTimeout,
     TaskUpdate,
     ToolMessage,
+    TransportError,
     TransportFault,
 )
-from rxtasks.platforms.base import Batch, Capabilities
+from rxtasks.platforms.base import Batch, Capabilities, TaskRef
 from rxtasks.testing import (
     ScriptedPlatform,
     Step,
@@ -401,6 +402,52 @@ async def test_not_found_later_is_fatal() -> None:
         platform.on_poll = lambda _: TaskNotFound("gone", status=404)
         with pytest.raises(TaskNotFound):
             await pending
+
+
+@pytest.mark.parametrize("minutes", [1, 30])
+async def test_a_server_that_can_be_reached_again_is_noticed_within_seconds(minutes: int) -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        faults: list[Any] = []
+        task.errors.subscribe(faults.append)
+        await asyncio.sleep(1)
+        platform.on_poll = lambda _: TransportError("nobody is there")
+        await asyncio.sleep(60 * minutes)
+        platform.on_poll = lambda _: None
+        before = len(platform.polls)
+        await asyncio.sleep(5.1)
+        assert len(platform.polls) > before
+        assert all(fault.retry_in <= 5.0 for fault in faults)
+
+
+async def test_a_stream_that_can_be_opened_again_is_open_within_seconds() -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))])
+    stream, dead = platform.open_stream, False
+
+    async def open_stream(ref: Any, cursor: str | None) -> Any:
+        if dead:
+            raise TransportError("nobody is there")
+        async for batch in stream(ref, cursor):
+            yield batch
+            if dead:
+                raise TransportError("it broke")
+
+    platform.open_stream = open_stream  # type: ignore[method-assign]
+    platform.on_poll = lambda _: TransportError("nobody is there") if dead else None
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        updates: list[str] = []
+        task.updates.subscribe(lambda update: updates.append(update.connection))
+        await asyncio.sleep(1)
+        assert updates[-1] == "live"
+        dead = True
+        await platform.send(TaskRef(task.id), "on")
+        await asyncio.sleep(300)
+        assert updates[-1] == "reconnecting"
+        dead = False
+        await asyncio.sleep(5.1)
+        assert updates[-1] == "live"
 
 
 async def test_closing_the_client_ends_everything() -> None:

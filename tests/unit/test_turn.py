@@ -521,7 +521,7 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
             passes(20),
             says("idle"),
             passes(9),
-            now(ACTIVE),
+            now(ACTIVE, "running"),
             passes(1),
             now(SETTLING, "error", INTERRUPTED),
         ],
