@@ -31,6 +31,7 @@ _VERBS = frozenset(
         *("fail", "bash", "task"),
     }
 )
+_UNSCRIPTED = "bash ls; type a 3 0.0"  # what it does if nobody has told it
 _ENDS_ROUND = frozenset({"tool", "ask", "bash", "task"})
 _ANSWER = re.compile(r'="(.*)"\. You can now')
 _READ = re.compile(r'Called the Read tool .*"filePath":\s*"(.*?)"')
@@ -127,10 +128,9 @@ class _Turn:
         self.answer: str | None = None
         self.steps: list[list[str]] = []
         self.title, self.files = "", ""
-        if not scripts:
-            return
-        text = blocks[scripts[-1]]["text"].strip()
-        after = blocks[scripts[-1] + 1 :]
+        begin = scripts[-1] if scripts else 0
+        text = blocks[begin]["text"].strip() if scripts else _UNSCRIPTED
+        after = blocks[begin + 1 :]
         self.title = text.rpartition(": ")[0]
         results = [block for block in after if block["type"] == "tool_result"]
         steps = parse(text)
@@ -189,7 +189,12 @@ class _Answer:
             self._response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await self._response.prepare(self._request)
             usage = {"input_tokens": 0, "output_tokens": 0}
-            message = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+            message: dict[str, Any] = {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "content": [],
+            }
             message |= {"model": "actor-1", "stop_reason": None, "usage": usage}
             await self._send("message_start", message=message)
 

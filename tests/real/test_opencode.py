@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -28,10 +30,11 @@ from rxtasks import (
 )
 from rxtasks.feed.turn import INTERRUPTED
 from rxtasks.platforms import OpenCode
+from rxtasks.platforms.base import Batch, TaskRef
 from tests.conformance.script import Stage, ask, hold, prompt, tool, typed, types
 from tests.conformance.watching import Probe, deltas, has_status, has_typed, texts, whole
 from tests.real.model import Model, model
-from tests.real.opencode_server import PASSWORD, OpenCodeServer, need_binary, shared_server
+from tests.real.opencode_server import PASSWORD, ROOT, OpenCodeServer, need_binary, shared_server
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -42,7 +45,9 @@ class Counted(OpenCode):
     connections = 0
     opened = 0
 
-    async def open_stream(self, ref: Any, cursor: str | None) -> AsyncIterator[Any]:  # type: ignore[override]
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
         self.connections += 1
         self.opened += 1
         try:
@@ -376,6 +381,23 @@ def kinds_of(values: Sequence[Any]) -> set[type[Any]]:
     return {type(each) for each in values}
 
 
+async def test_the_example_does_what_its_page_says(real: World) -> None:
+    environment = {**os.environ, "OPENCODE_URL": real.server.url, "OPENCODE_AGENT": "actor"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "examples/opencode.py"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed = (await asyncio.wait_for(process.communicate(), 30.0))[0].decode()
+
+    assert process.returncode == 0, printed
+    assert "it asks: bash: ls ('once', 'always', 'reject')" in printed
+    assert "bash completed" in printed
+    assert f"completed - {typed('a')}" in printed
+
+
 async def test_who_joins_in_the_middle_sees_the_rest_and_nothing_misplaced(real: World) -> None:
     task = await real.run(types("a"), hold("one"), types("b"), hold("two"), types("c"))
     first = Probe(task.messages)
@@ -407,7 +429,7 @@ async def test_a_password_is_sent_and_a_wrong_one_is_refused(own_server: OpenCod
             assert "guessed" not in str(raised.value)
             errors = Probe(other.task(task.id).errors)
             await errors.until_ended()
-            assert isinstance(getattr(errors.values[-1], 'cause', None), AuthenticationError)
+            assert isinstance(getattr(errors.values[-1], "cause", None), AuthenticationError)
 
 
 async def test_killed_in_the_middle_every_task_ends_honestly(own_server: OpenCodeServer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from rxtasks.platforms.opencode.messages import (
     user_message,
 )
 from rxtasks.platforms.opencode.parts import Group
+from rxtasks.platforms.opencode.session import Session
 from rxtasks.platforms.opencode.states import (
     ABORTED,
     IDLE,
@@ -34,43 +34,7 @@ from rxtasks.platforms.opencode.writing import Writing
 __all__ = ["Live"]
 
 _IN_ORDER = 3.0  # seconds that a poll may be under way, and the stream behind it
-_DONE = 50  # messages of a session of which repetitions are known
 _MOST = 2000  # sessions that are remembered; of the oldest that rest, nothing is needed any more
-
-
-class _Session:
-    """What is known of one session while it works.
-
-    Attributes:
-        word: What it does; "" if nothing has been said of that.
-        writings: The assistant's messages that are not finished.
-        said: The user's message whose parts are coming.
-        followed: The connection has seen the turn from its beginning.
-        verdict: How the turn ended, if not well.
-        said_at: When that was said, in seconds.
-        silent: The stream alone has said so: there is no message of it.
-        done: The ids of the newest messages that have been told whole. Whoever sends a message can
-            give it an id of his own, so these need not ascend.
-    """
-
-    def __init__(self) -> None:
-        self.word: str = ""
-        self.said_at: float = 0.0
-        self.writings: dict[str, Writing] = {}
-        self.said: tuple[Info, dict[str, Part]] | None = None
-        self.followed: bool = False
-        self.verdict: TaskStatus | None = None
-        self.silent: bool = False
-        self.done: deque[str] = deque(maxlen=_DONE)
-
-    def begins(self) -> None:
-        """A turn begins: how the one before it ended matters no more."""
-        self.verdict, self.silent = None, False
-
-    @property
-    def rests(self) -> bool:
-        """Whether nothing goes on in it."""
-        return self.word in ("", IDLE) and not self.writings
 
 
 class Live:
@@ -84,7 +48,7 @@ class Live:
         """Begin without knowing anything; the clock tells seconds."""
         self._asked = asked
         self._clock = clock
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, Session] = {}
         self._connected = False
         self._found: dict[str, list[StreamItem]] = {}
         self._translate: dict[type[Any], Callable[[Any], None]] = {
@@ -140,10 +104,10 @@ class Live:
         if told:
             self._found.setdefault(session, []).extend(told)
 
-    def _of(self, session: str) -> _Session:
+    def _of(self, session: str) -> Session:
         known = self._sessions.get(session)
         if known is None:
-            known = self._sessions[session] = _Session()
+            known = self._sessions[session] = Session()
             if len(self._sessions) > _MOST:
                 resting = (key for key, each in self._sessions.items() if each.rests)
                 del self._sessions[next(resting)]
@@ -230,7 +194,7 @@ class Live:
             known.said, known.followed = (info, {}), True
             known.begins()
 
-    def _flush(self, session: str, known: _Session) -> None:
+    def _flush(self, session: str, known: Session) -> None:
         """Tell what a user said: something else follows, so all of its parts have come."""
         if known.said is None:
             return
@@ -238,7 +202,7 @@ class Live:
         known.done.append(info.id)
         self._tell(session, user_message(info, parts.values()))
 
-    def _assistant(self, session: str, known: _Session, info: Info) -> None:
+    def _assistant(self, session: str, known: Session, info: Info) -> None:
         writing = known.writings.get(info.id)
         if not ended(info):
             if writing is None and info.id not in known.done:
@@ -282,7 +246,7 @@ class Live:
         # The poll reads how the turn ended; it would be made anyway, to reconcile.
         self._tell(session, Hint())
 
-    def _say(self, session: str, known: _Session) -> None:
+    def _say(self, session: str, known: Session) -> None:
         """Tell where a session stands."""
         requests = self._asked.of(session)
         word = known.word or "busy"
