@@ -87,6 +87,13 @@ class Poller:
             self._messages_asked = True
         self._arm()
 
+    def afresh(self) -> None:
+        """Poll now; a poll that is under way is given up, since it began too early."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self.poke(metadata=True, messages=True)
+
     def repace(self) -> None:
         """Work out anew when polls are due: something changed on which the pace depends.
 

@@ -204,7 +204,7 @@ class Watching:
     def stream_opened(self, *, behind: bool) -> None:
         """The stream stands; if it is `behind`, a poll has to tell what it has missed."""
         if behind:
-            self.poke()
+            self._poller.afresh()
         self.stream_changed()
 
     def take(self, batch: Batch) -> bool:

@@ -265,7 +265,11 @@ async def test_what_a_sub_agent_does_is_a_task_and_what_it_asks_is_asked_of_its_
     updates = Probe(task.updates)
     await updates.until(has_status(TaskStatus.ACTION))
     (request,) = task.requests
-    run = next(each for each in Probe(task.messages).values if isinstance(each, ToolMessage))
+    values = await Probe(task.messages).until(
+        lambda values: any(isinstance(each, ToolMessage) and each.sub_task_id for each in values)
+    )
+    run = values[-1]
+    assert isinstance(run, ToolMessage)
     sub = task.sub_task(run)
     assert sub.id != task.id
     assert await sub.poll() is TaskStatus.ACTION

@@ -19,8 +19,20 @@ from rxtasks.models import (
     UserMessage,
 )
 from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, Unfinished
+from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
-from tests.unit.transcripts import Stream, answers, events, facts, played, texts, whole, words
+from rxtasks.platforms.opencode.wire import read_part
+from tests.unit.transcripts import (
+    Stream,
+    answers,
+    events,
+    facts,
+    played,
+    stored_messages,
+    texts,
+    whole,
+    words,
+)
 
 NAMES = (
     "01-basic",
@@ -281,9 +293,6 @@ def test_who_joins_in_the_middle_of_a_text_gets_its_end_once_a_poll_has_told_the
 
 def seed(stream: Stream, answer: Any) -> None:
     """Poll messages while the stream stands."""
-    from rxtasks.platforms.opencode.wire import read_part
-    from tests.unit.transcripts import stored_messages
-
     for message in stored_messages(answer):
         if message.info.role == "assistant":
             parts = [read_part(raw) for raw in message.parts]
@@ -372,3 +381,21 @@ def test_the_server_that_deletes_a_session_asks_for_a_poll() -> None:
     found = Stream().play([event("session.deleted", sessionID="s", info={"id": "s"})])
 
     assert found == {"s": [Hint()]}
+
+
+def test_what_has_ended_while_a_poll_was_under_way_is_told_by_the_poll_in_its_place() -> None:
+    stream = Stream()
+    for each in events("06-reconnect.b"):
+        if b"session.status" in each[1] and b"idle" in each[1]:
+            break
+        stream.play([each])
+    poll = answers("06-reconnect", "/message")[0]  # older than all of that
+    asked, writing = stored_messages(poll)
+    parts = [read_part(raw) for raw in writing.parts]
+    info, newest = stream.live.seed(asked.info.session_id, writing.info, parts)
+    (message, *_) = stored(info, newest, lambda _: None)
+
+    assert isinstance(message, AgentMessage)
+    assert message.text == "".join(f"tok{i} " for i in range(1, 21))
+    assert "".join(message.thoughts) == "think1 think2 think3 "
+    assert Hint() in stream.only

@@ -170,3 +170,30 @@ async def test_a_poll_that_hangs_holds_a_stream_back_for_seconds_only(can: Capab
         said = listen(task)
         await asyncio.sleep(5.5)
         assert said == ["U:go", "T:one ", "T:two", "A:one two"]
+
+
+@BOTH
+async def test_a_poll_that_hangs_on_a_dead_server_is_given_up_for_one_that_may_not(
+    can: Capabilities,
+) -> None:
+    platform = ScriptedPlatform(TALK, capabilities=can, latency=0.05)
+    platform.on_item = lambda connection, index: "cut" if (connection, index) == (1, 2) else None
+    snapshot, hung = platform.snapshot, 0
+
+    async def dead_at_first(*args: Any) -> Any:
+        nonlocal hung
+        if 1.9 < asyncio.get_running_loop().time() - began < 2.15:
+            hung += 1
+            await asyncio.sleep(1000)
+        return await snapshot(*args)
+
+    platform.snapshot = dead_at_first  # type: ignore[method-assign]
+    began = asyncio.get_running_loop().time()
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        said = listen(task)
+        await asyncio.sleep(2.1 - (asyncio.get_running_loop().time() - began))
+        task._feed.poke()
+        assert (await task.result(timeout=20)).text == "one two"
+        assert hung > 0
+        assert said[-1] == "A:one two"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from rxtasks.errors import RxTasksError
@@ -29,6 +29,7 @@ class Line:
         self._server = server
         self._live = live
         self._readers = 0
+        self._prompts = 0  # that are under way
         self._spare: _Spare | None = None
         self._opening = asyncio.Lock()
 
@@ -37,15 +38,24 @@ class Line:
         """Whether there is a connection."""
         return self._readers > 0 or self._spare is not None
 
-    async def prepare(self) -> None:
-        """Let a connection stand, if that can be; what is wrong will be told by the prompt."""
-        async with self._opening:
-            if self.stands:
-                return
-            with contextlib.suppress(RxTasksError):
-                spare = self._spare = await _Spare.opened(self._server)
-                self._live.connected()
-                spare.expiry = asyncio.create_task(self._expire(spare))
+    @asynccontextmanager
+    async def prepared(self) -> AsyncGenerator[None]:
+        """Let a connection stand while a prompt is sent, if that can be.
+
+        If it cannot, the prompt will say what is wrong.
+        """
+        self._prompts += 1
+        try:
+            async with self._opening:
+                if not self.stands:
+                    with contextlib.suppress(RxTasksError):
+                        self._spare = await _Spare.opened(self._server)
+                        self._live.connected()
+            yield
+        finally:
+            self._prompts -= 1
+            if self._spare is not None and self._prompts == 0:
+                self._spare.expire_with(self._expire)
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[SSEConnection]:
@@ -69,8 +79,8 @@ class Line:
 
     def _taken(self) -> _Spare | None:
         spare, self._spare = self._spare, None
-        if spare is not None and spare.expiry is not None:
-            spare.expiry.cancel()
+        if spare is not None:
+            spare.expire_with(None)
         return spare
 
     async def _drop(self) -> None:
@@ -79,11 +89,12 @@ class Line:
             self._live.disconnected()
             await spare.close()
 
-    async def _expire(self, spare: _Spare) -> None:
+    async def _expire(self) -> None:
         await asyncio.sleep(_KEPT)
-        if self._spare is spare:
-            spare.expiry = None  # which is this
-            await self._drop()
+        async with self._opening:
+            if self._spare is not None and self._prompts == 0:
+                self._spare.expiry = None  # which is this
+                await self._drop()
 
 
 class _Spare:
@@ -100,6 +111,12 @@ class _Spare:
         self.connection = connection
         self.expiry: asyncio.Task[None] | None = None
         self._block = block
+
+    def expire_with(self, expire: Callable[[], Coroutine[None, None, None]] | None) -> None:
+        """Let something close it later, or (None) nothing."""
+        if self.expiry is not None:
+            self.expiry.cancel()
+        self.expiry = None if expire is None else asyncio.create_task(expire())
 
     @classmethod
     async def opened(cls, server: Server) -> _Spare:

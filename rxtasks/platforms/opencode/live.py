@@ -136,17 +136,17 @@ class Live:
         known = self._sessions.get(session)
         return known.verdict if known is not None and known.silent else None
 
-    def seed(self, session: str, info: Info, parts: Sequence[Part]) -> None:
-        """A poll has found a message that is being written."""
+    def seed(self, session: str, info: Info, parts: Sequence[Part]) -> tuple[Info, Sequence[Part]]:
+        """A poll has found a message that is being written; return what is known of it by now."""
         if not self._connected:
-            return
+            return info, parts
         known = self._of(session)
-        if info.id in known.done:
-            return  # the stream is further
-        writing = known.writings.get(info.id)
+        writing = known.late.pop(info.id, None)
         if writing is None:
-            writing = known.writings[info.id] = Writing(info, whole=True)
-        writing.seed(info, parts)
+            if info.id in known.done:
+                return info, parts  # all of it has been told
+            writing = known.writings.setdefault(info.id, Writing(info, whole=True))
+        return writing.seed(info, parts)
 
     def partial(self, session: str, message: str, group: Group) -> Partial | None:
         """Tell a poll what has been written so far, if that is known."""
@@ -217,6 +217,8 @@ class Live:
             known.writings.pop(info.id, None)
             if writing is None or not writing.whole:
                 self._tell(session, Hint())
+                writing = known.late[info.id] = writing or Writing(info, whole=False)
+                writing.info = info
             else:
                 writing.info = info
                 self._tell(session, *writing.finished(ended=True))
@@ -238,6 +240,7 @@ class Live:
             known.begins()
             self._say(session, known)
             return
+        known.late.clear()  # polls that begin now find all of them
         for message, writing in list(known.writings.items()):
             if writing.info is None:  # nobody knows whose it is
                 del known.writings[message]

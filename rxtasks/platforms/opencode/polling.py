@@ -108,12 +108,15 @@ class Polling:
 
     def _facts(self, session: str, message: StoredMessage) -> list[Fact]:
         info = message.info
-        parts: list[Part] = []
-        for raw in message.parts:
-            try:
-                parts.append(read_part(raw))
-            except msgspec.ValidationError:
-                continue  # of no form that is known
+        parts: Sequence[Part] = _readable(message)
         if not ended(info):
-            self._live.seed(session, info, parts)
+            info, parts = self._live.seed(session, info, parts)
         return stored(info, parts, lambda group: self._live.partial(session, info.id, group))
+
+
+def _readable(message: StoredMessage) -> list[Part]:
+    parts: list[Part] = []
+    for raw in message.parts:
+        with contextlib.suppress(msgspec.ValidationError):  # of no form that is known
+            parts.append(read_part(raw))
+    return parts

@@ -70,7 +70,8 @@ class Sending:
             "POST", "/session", SessionWire, json=body, not_found=AgentNotFound, once=True
         )
         try:
-            await self._prompt(session.id, prompt)
+            async with self._line.prepared():
+                await self._prompt(session.id, prompt)
         except RxTasksError as error:
             if not (isinstance(error, TransportError) and error.maybe_accepted):
                 with contextlib.suppress(RxTasksError):  # nobody will ever need it
@@ -86,11 +87,11 @@ class Sending:
         prompt: dict[str, Any] = {"parts": await prompt_parts(text, attachments)}
         if agent is not None:
             prompt["agent"] = agent
-        await self._prompt(ref.id, prompt)
+        async with self._line.prepared():
+            await self._prompt(ref.id, prompt)
         return Accepted(id=ref.id)
 
     async def _prompt(self, session: str, prompt: dict[str, Any]) -> None:
-        await self._line.prepare()
         self._live.sent(session)
         now = asyncio.get_running_loop().time()
         fresh = {key: at for key, at in self._prompted.items() if now - at < _FRESH}

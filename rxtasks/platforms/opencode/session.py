@@ -20,6 +20,7 @@ class Session:
     Attributes:
         word: What it does; "" if nothing has been said of that.
         writings: The assistant's messages that are not finished.
+        late: Those that have ended, and were not told because some of their parts are unknown.
         said: The user's message whose parts are coming.
         followed: The connection has seen the turn from its beginning.
         verdict: How the turn ended, if not well.
@@ -33,6 +34,7 @@ class Session:
         self.word: str = ""
         self.said_at: float = 0.0
         self.writings: dict[str, Writing] = {}
+        self.late: dict[str, Writing] = {}
         self.said: tuple[Info, dict[str, Part]] | None = None
         self.followed: bool = False
         self.verdict: TaskStatus | None = None

@@ -8,6 +8,7 @@ from rxtasks.models import AgentMessage, ThinkingMessage, TypingMessage, Unknown
 from rxtasks.platforms.base import Partial
 from rxtasks.platforms.opencode.messages import agent_message
 from rxtasks.platforms.opencode.parts import Group, arrange
+from rxtasks.platforms.opencode.states import ended
 from rxtasks.platforms.opencode.wire import Info, Part, ReasoningPart, TextPart
 
 __all__ = ["Writing"]
@@ -33,14 +34,16 @@ class Writing:
         self._restate: set[str] = set()  # whose next delta is to be all of the text so far
         self._told: set[str] = set()
 
-    def seed(self, info: Info, parts: Iterable[Part]) -> None:
-        """A poll tells all parts; what the stream has told of them is newer."""
-        self.info = info
+    def seed(self, info: Info, parts: Iterable[Part]) -> tuple[Info, list[Part]]:
+        """A poll tells all parts; what the stream has told of them is newer. Return the newest."""
+        if self.info is None or not ended(self.info):
+            self.info = info
         known = {part.id: part for part in parts}
         known.update(self._parts)
         self._parts = known
         self.whole = True
         self._arrange()
+        return self.info, list(known.values())
 
     def see(self, part: Part) -> None:
         """The stream tells of a part."""
