@@ -2,6 +2,8 @@
 
 That API tells each text apart from the one before it, which the scripts want. The steps of a
 script are played in rounds: a round ends with a tool run, and the next request has its result.
+Two steps are its own: `bash COMMAND` runs a command, and `task SCRIPT` lets a sub-agent play a
+script, with "|" between its steps.
 
 Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
 """
@@ -114,7 +116,8 @@ class Model:
             case "bash":
                 await answer.tool(call, "bash", {"command": words[0], "description": "A command"})
             case _:
-                params = {"description": "A part", "prompt": words[0], "subagent_type": "general"}
+                script = words[0].replace("|", ";")  # of the sub-agent
+                params = {"description": "A part", "prompt": script, "subagent_type": "general"}
                 await answer.tool(call, "task", params)
 
 

@@ -261,7 +261,7 @@ async def test_a_permission_is_answered(
 async def test_what_a_sub_agent_does_is_a_task_and_what_it_asks_is_asked_of_its_parent(
     real: World,
 ) -> None:
-    task = await real.run("task 'bash pwd; type s 3 0.0'", types("a"))
+    task = await real.run("task 'bash pwd| type s 3 0.0'", types("a"))
     updates = Probe(task.updates)
     await updates.until(has_status(TaskStatus.ACTION))
     (request,) = task.requests
