@@ -58,6 +58,11 @@ class Conversation:
             self._ordered = tuple(message for _, message in keyed)
         return self._ordered
 
+    @property
+    def info(self) -> TaskInfo:
+        """What is known of the task."""
+        return self._info()[0]
+
     def snapshot(self) -> TaskSnapshot:
         """Put together what a user interface shows."""
         messages = self.messages()
@@ -102,14 +107,15 @@ class Conversation:
 class _SnapshotSubscription(Subscription):
     """Is told at most once in a turn of the loop, and once when it starts."""
 
-    __slots__ = ("conversation", "due")
+    __slots__ = ("conversation", "due", "shown")
 
     conversation: Conversation
     due: bool
+    shown: TaskInfo | None  # what the newest snapshot said of the task
 
     def start(self) -> None:
         if self.history and self.log.tail:
-            self._push((self.conversation.snapshot(),))
+            self._show()
 
     def deliver(self, entry: Entry) -> None:
         if not self.due and (self.history or not entry.history):
@@ -117,8 +123,11 @@ class _SnapshotSubscription(Subscription):
             self.conversation.show_soon(self)
 
     def settled(self) -> None:
-        # What belongs to the turn is shown before it counts as ended.
+        # What belongs to the turn is shown before it counts as ended: also what the last poll has
+        # found out about the task, though no update tells it.
         self.flush()
+        if not self.closed and self.shown not in (None, self.conversation.info):
+            self._show()
 
     def complete(self) -> None:
         # What happened in this turn of the loop is shown before the end.
@@ -134,7 +143,12 @@ class _SnapshotSubscription(Subscription):
         if self.due:
             self.due = False
             if not self.closed:
-                self._push((self.conversation.snapshot(),))
+                self._show()
+
+    def _show(self) -> None:
+        snapshot = self.conversation.snapshot()
+        self.shown = snapshot.info
+        self._push((snapshot,))
 
 
 class _SnapshotIteration(Iteration[TaskSnapshot]):
@@ -208,4 +222,5 @@ class SnapshotStream(Stream[TaskSnapshot]):
         )
         subscription.conversation = self._conversation
         subscription.due = False
+        subscription.shown = None
         return subscription

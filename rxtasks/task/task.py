@@ -14,12 +14,7 @@ from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
-from rxtasks.models import (
-    Attachment,
-    Message,
-    TaskResult,
-    TaskStatus,
-)
+from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
 from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
 from rxtasks.task.owner import Owner
 from rxtasks.task.watched import Watched
@@ -50,9 +45,10 @@ class Task(Watched):
             TransportError: It could not be reached.
         """
         self._open_ref()
-        # Of a task that was resumed by id, "idle" means nothing without its messages; and after a
-        # send, they may hold the only evidence that the turn has begun.
-        unproved = self._feed.state.turn.state in (TurnState.UNKNOWN, TurnState.WAITING)
+        # Of a task that was resumed by id, "idle" means nothing without its messages. After a send
+        # they may hold the only evidence that the turn has begun, and one may be unfinished.
+        turn, ledger = self._feed.state.turn, self._feed.state.ledger
+        unproved = turn.state in (TurnState.UNKNOWN, TurnState.WAITING) or ledger.unfinished
         await self._feed.poll(Want(info=True, messages=unproved))
         return self.status
 

@@ -7,8 +7,10 @@ import contextvars
 import itertools
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import reactivex
 from reactivex import operators as ops
@@ -27,6 +29,7 @@ from rxtasks import (
     ServerError,
     TaskEvent,
     TaskNotFound,
+    TaskSnapshot,
     TaskStatus,
     ToolMessage,
     TransportFault,
@@ -34,7 +37,7 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.operators import live_text, merge, of_type, until_settled
-from rxtasks.platforms.base import Capabilities, TaskRef
+from rxtasks.platforms.base import Capabilities, Snapshot, TaskRef, Want
 from rxtasks.testing import ScriptedPlatform, agent, at, error, status, thinking, tool, typing, user
 
 pytestmark = pytest.mark.looptime
@@ -847,3 +850,23 @@ async def test_a_result_that_is_waited_for_is_gone_with_the_task_not_cancelled()
 
 async def test_a_result_that_is_waited_for_is_cancelled_if_the_task_cannot_be_deleted() -> None:
     assert await _ending(refuse=True) == ("cancelled", TaskStatus.CANCELLED)
+
+
+async def test_the_last_snapshot_of_a_turn_has_what_the_last_poll_of_it_has_found() -> None:
+    later = datetime(2026, 1, 1, tzinfo=UTC)
+    platform = ScriptedPlatform([at(1.0, agent("m", "done")), at(1.1, status("completed"))])
+    snapshot = platform.snapshot
+
+    async def dated(ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
+        found = await snapshot(ref, cursor, want)
+        info = found.info and msgspec.structs.replace(found.info, updated_at=later)
+        return msgspec.structs.replace(found, info=info)
+
+    platform.snapshot = dated  # type: ignore[method-assign]
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        seen: list[TaskSnapshot] = []
+        task.snapshots.subscribe(seen.append)
+        await task.result(timeout=60)
+        assert seen[-1].info.updated_at == task.updated_at == later
+        assert [each.info for each in seen].count(seen[-1].info) == 1

@@ -187,7 +187,7 @@ async def test_a_poll_that_hangs_on_a_dead_server_is_given_up_for_one_that_may_n
             await asyncio.sleep(1000)
         return await snapshot(*args)
 
-    platform.snapshot = dead_at_first  # type: ignore[method-assign]
+    platform.snapshot = dead_at_first  # type: ignore[method-assign,assignment]
     began = asyncio.get_running_loop().time()
     async with Client(platform) as client:
         task = await client.agent("a").run("go")
