@@ -167,7 +167,8 @@ class _Connection:
         self._limits = limits
         self._idle_limit = idle_limit
         self._heard = limits.now()
-        self._longest = 0.0  # between two signs of life, of which one was a heartbeat
+        self._beat = self._heard  # when the last heartbeat came
+        self._longest = 0.0  # between two heartbeats
         self._heartbeats = 0
         self._renew_at = float("inf")
         self._renew_by = float("inf")
@@ -194,7 +195,8 @@ class _Connection:
             self.brought = True
         elif self._heartbeats or batch.expires_in is None:
             self._heartbeats += 1
-            self._longest = max(self._longest, now - self._heard)
+            self._longest = max(self._longest, now - self._beat)
+            self._beat = now
         self._heard = now
         if not batch.items and self._heartbeats == _ENOUGH:
             self._arm()  # from here on silence is noticed sooner

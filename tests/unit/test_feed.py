@@ -192,6 +192,25 @@ async def test_heartbeats_shorten_the_watch() -> None:
     assert 15 + 35 <= platform.streams[1] - platform.streams[0] <= 15 + 37
 
 
+async def test_content_between_heartbeats_does_not_make_them_seem_quicker() -> None:
+    class Beating(ScriptedPlatform):
+        async def open_stream(self, ref: Any, cursor: str | None) -> Any:
+            self.streams.append(asyncio.get_running_loop().time())
+            yield Batch()
+            for beat in range(11):
+                await asyncio.sleep(9.9)
+                if beat < 5:
+                    yield Batch(items=[typing("m", "word ")])
+                await asyncio.sleep(0.15)
+                yield Batch()
+            await asyncio.sleep(10_000)
+
+    platform = Beating([at(0.1, status("running")), at(100.0, status("completed"))])
+    _, faults, _ = await watched(platform)
+    assert faults == []
+    assert len(platform.streams) == 1
+
+
 async def test_credentials_about_to_expire_are_renewed_without_a_fault() -> None:
     class Expiring(ScriptedPlatform):
         async def open_stream(self, ref: Any, cursor: str | None) -> Any:

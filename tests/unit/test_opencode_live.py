@@ -19,6 +19,7 @@ from rxtasks.models import (
     UserMessage,
 )
 from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, Unfinished
+from rxtasks.platforms.opencode.events import is_heartbeat
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
 from rxtasks.platforms.opencode.wire import read_part
@@ -349,6 +350,11 @@ def test_what_cannot_be_read_asks_for_a_poll_and_other_kinds_are_passed_over() -
     )
 
     assert found == {"ses_1": [Hint()]}
+
+
+def test_only_heartbeats_are_heartbeats() -> None:
+    assert is_heartbeat([event("plugin.added", id="x"), event("server.heartbeat")])
+    assert not is_heartbeat([event("plugin.added", id="x")])
 
 
 def test_a_word_that_is_not_known_is_passed_on() -> None:

@@ -6,6 +6,7 @@ the user interface.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "Updated",
     "decode_event",
+    "is_heartbeat",
 ]
 
 
@@ -205,6 +207,14 @@ _KNOWN = frozenset(
         *(PermissionAsked, QuestionAsked, PermissionReplied, QuestionReplied, QuestionRejected),
     )
 )
+
+
+def is_heartbeat(events: Iterable[Sequence[Any]]) -> bool:
+    """Whether there is a heartbeat among events, each with its data in the second place.
+
+    Nothing else that says nothing is a sign of the server's rhythm: it tells of its plugins, too.
+    """
+    return any(b'"server.heartbeat"' in event[1] for event in events)
 
 
 def decode_event(data: bytes) -> Event | str | None:

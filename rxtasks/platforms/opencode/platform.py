@@ -22,6 +22,7 @@ from rxtasks.platforms.base import (
 from rxtasks.platforms.opencode import catalog
 from rxtasks.platforms.opencode.asking import Asked, reply_to
 from rxtasks.platforms.opencode.catalog import AgentInfo
+from rxtasks.platforms.opencode.events import is_heartbeat
 from rxtasks.platforms.opencode.line import Line
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.polling import Polling
@@ -205,7 +206,7 @@ class OpenCode:
                 told = self._live.read(events)
                 for session, items in told.items():
                     yield Batch(items=items, task=session)
-                if not told:
+                if not told and is_heartbeat(events):
                     yield Batch()
 
     # ------------------------------------------------------------------ everything else
