@@ -20,6 +20,7 @@ from rxtasks.wire.http import SSEConnection
 __all__ = ["Line"]
 
 _KEPT = 5.0  # seconds
+_PATIENCE = 5.0  # seconds that a prompt waits for a connection at most
 
 
 class Line:
@@ -48,8 +49,9 @@ class Line:
         try:
             async with self._opening:
                 if not self.stands:
-                    with contextlib.suppress(RxTasksError):
-                        self._spare = await _Spare.opened(self._server)
+                    with contextlib.suppress(RxTasksError, TimeoutError):
+                        async with asyncio.timeout(_PATIENCE):
+                            self._spare = await _Spare.opened(self._server)
                         self._live.connected()
             yield
         finally:
