@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from rxtasks.feed.cadence import Cadence, Carried, Facts, What
 from rxtasks.feed.state import State
 from rxtasks.feed.turn import TurnState
-from rxtasks.models import AgentErrorMessage, AgentMessage, AgentRunMessage, Delta, EventValue
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    AgentRunMessage,
+    Delta,
+    EventValue,
+    TaskStatus,
+)
 
 __all__ = ["Pace"]
 
@@ -109,7 +116,7 @@ class Pace:
         settled = state.turn.state is TurnState.SETTLED
         return Facts(
             what=what,
-            status=state.info.status,
+            status=_paced(state),
             settled=settled,
             since_sent=now - self.sent_at,
             since_change=now - self.changed_at,
@@ -121,3 +128,10 @@ class Pace:
             hinted=self.sources > 0 and (settled or not self._doubted(now)),
             tool=bool(state.tools),
         )
+
+
+def _paced(state: State) -> TaskStatus:
+    """Say what the pace depends on: a turn that only has a message left to finish is ending."""
+    status = state.info.status
+    ending = status is TaskStatus.RUNNING and state.turn.resting
+    return TaskStatus.COMPLETED if ending else status
