@@ -101,7 +101,19 @@ async def _paced(
     await writer.drain()
 
 
-KINDS = {"bulk": (_bulk, int, int, int), "paced": (_paced, int, float)}
+async def _idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer polls at once; open streams, and send nothing."""
+    while True:
+        head = await _read_head(reader)
+        if head.startswith(b"GET /stream"):
+            writer.write(HEAD % (b"text/event-stream", CHUNKED))
+            await reader.read()
+            return
+        writer.write(HEAD % (b"application/json", b"Content-Length: 2\r\n") + b"{}")
+        await writer.drain()
+
+
+KINDS = {"idle": (_idle,), "bulk": (_bulk, int, int, int), "paced": (_paced, int, float)}
 
 
 async def main(kind: str, *arguments: str) -> None:
