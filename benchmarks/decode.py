@@ -118,7 +118,7 @@ def rows() -> Iterator[Row]:
     )
     taken, _ = compare("random")
     yield (
-        _row("decode in memory, chunks of 1–1500 bytes", taken)
+        _row("decode in memory, chunks of 1 to 1500 bytes", taken)
         .at_least("speed of Node", taken["node"] / taken["ours"], 0.9)
         .at_least("speed of httpx-sse + json", taken["httpx"] / taken["ours"], 6)
     )

@@ -53,7 +53,12 @@ async def ours(count: int, runs: list[list[Delta]]) -> float:
     for on_next in observers(count):
         stream.subscribe(on_next)
     await asyncio.sleep(0)
-    return cpu(lambda: [log.append([run]) for run in runs])
+
+    def work() -> None:
+        for run in runs:
+            log.append([run])
+
+    return cpu(work)
 
 
 def plain(count: int, runs: list[list[Delta]]) -> float:
@@ -74,7 +79,13 @@ def subject(count: int, runs: list[list[Delta]]) -> float:
     pushed: Subject[Any] = Subject()
     for on_next in observers(count):
         pushed.subscribe(on_next)
-    return cpu(lambda: [pushed.on_next(delta) for run in runs for delta in run])
+
+    def work() -> None:
+        for run in runs:
+            for delta in run:
+                pushed.on_next(delta)
+
+    return cpu(work)
 
 
 def rows() -> Iterator[Row]:

@@ -30,9 +30,7 @@ def filled(history: int) -> Ledger:
 def polled(ledger: Ledger, history: int) -> float:
     """Merge polls that overlap, each with one new message; return seconds a poll."""
     polls = [messages(history - OVERLAP + i, OVERLAP + 1) for i in range(POLLS)]
-    return (
-        cpu(lambda: [ledger.snapshot(p, ledger.mark(), streaming=False) for p in polls]) / POLLS
-    )
+    return cpu(lambda: [ledger.snapshot(p, ledger.mark(), streaming=False) for p in polls]) / POLLS
 
 
 def memory(history: int) -> float:

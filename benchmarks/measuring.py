@@ -7,7 +7,6 @@ one run, and ratios of medians are what counts.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -37,12 +36,12 @@ class Row:
     figure: str
     goals: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
 
-    def at_most(self, what: str, ratio: float, limit: float, unit: str = "×") -> Row:
+    def at_most(self, what: str, ratio: float, limit: float, unit: str = " times") -> Row:
         """Note a figure that has an upper limit."""
         self.goals.append((f"{what} ≤ {limit:g}{unit}", f"{ratio:.2f}{unit}", ratio <= limit))
         return self
 
-    def at_least(self, what: str, ratio: float, limit: float, unit: str = "×") -> Row:
+    def at_least(self, what: str, ratio: float, limit: float, unit: str = " times") -> Row:
         """Note a figure that has a lower limit."""
         self.goals.append((f"{what} ≥ {limit:g}{unit}", f"{ratio:.2f}{unit}", ratio >= limit))
         return self
@@ -83,7 +82,8 @@ def node(script: str, *arguments: object) -> dict[str, float]:
     _install_node_packages()
     command = ["node", str(CACHE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)  # noqa: S603
-    return json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def _install_node_packages() -> None:
@@ -100,14 +100,14 @@ def _install_node_packages() -> None:
         shutil.copy(script, CACHE)
 
 
-def python(code: str, *arguments: object) -> dict[str, float]:
-    """Run Python code in a fresh process; it prints its figures as one JSON object."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+def python(module: str, *arguments: object) -> dict[str, float]:
+    """Run a module in a fresh process; it prints its figures as one JSON object."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
     done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=True, timeout=600, env=where
+        command, stdout=subprocess.PIPE, text=True, check=True, timeout=900, cwd=ROOT
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def ns(seconds: float, count: int) -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import PIPE, Popen
+from typing import Any
 
 from benchmarks.measuring import ROOT
 
@@ -113,7 +114,11 @@ async def _idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
 
 
-KINDS = {"idle": (_idle,), "bulk": (_bulk, int, int, int), "paced": (_paced, int, float)}
+KINDS: dict[str, Any] = {
+    "idle": (_idle,),
+    "bulk": (_bulk, int, int, int),
+    "paced": (_paced, int, float),
+}
 
 
 async def main(kind: str, *arguments: str) -> None:
@@ -123,7 +128,7 @@ async def main(kind: str, *arguments: str) -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await work(reader, writer, *values)  # type: ignore[operator]
+            await work(reader, writer, *values)
         except (OSError, EOFError):
             pass
         finally:

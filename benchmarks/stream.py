@@ -15,13 +15,20 @@ from httpx_sse import aconnect_sse
 from benchmarks.decode import decode
 from benchmarks.measuring import Row, medians, node, ns
 from benchmarks.serving import serving
-from rxtasks import Client
+from rxtasks import Client, TaskStatus
 from rxtasks.models import Message, TypingMessage
-from rxtasks.platforms.base import Accepted, Batch, Metadata, Snapshot, TaskStatus
+from rxtasks.platforms.base import (
+    Accepted,
+    Batch,
+    Capabilities,
+    Metadata,
+    Snapshot,
+    TaskRef,
+    Want,
+)
 from rxtasks.platforms.relevance.stream import deltas
 from rxtasks.platforms.relevance.unknown import Unknown
 from rxtasks.testing import ScriptedPlatform
-from rxtasks.platforms.base import Capabilities, TaskRef, Want
 from rxtasks.wire.http import Http, HttpOptions
 
 COUNT = 200_000
