@@ -23,9 +23,9 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """\
 # Benchmarks
 
-`python -m benchmarks all` makes this page. What is compared runs alternately in one run; figures are
-medians of several rounds, and of CPU time but for latencies. A ratio says more than a figure, since
-machines differ.
+`python -m benchmarks all` makes this page. What is compared runs alternately in one run; figures
+are medians of several rounds, and of CPU time but for latencies. A ratio says more than a figure,
+since machines differ.
 
 The goals are this project's own; one that is not met says so.
 
