@@ -7,6 +7,7 @@ one run, and ratios of medians are what counts.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -103,8 +104,16 @@ def _install_node_packages() -> None:
 def python(module: str, *arguments: object) -> dict[str, float]:
     """Run a module in a fresh process; it prints its figures as one JSON object."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    # Where nothing may be cached, modules of a checkout would be compiled at each start.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(  # noqa: S603
-        command, stdout=subprocess.PIPE, text=True, check=True, timeout=900, cwd=ROOT
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=900,
+        cwd=ROOT,
+        env=environment,
     )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
