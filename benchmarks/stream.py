@@ -27,7 +27,7 @@ from rxtasks.platforms.base import (
     Want,
 )
 from rxtasks.platforms.relevance.stream import deltas
-from rxtasks.platforms.relevance.unknown import Unknown
+from rxtasks.platforms.unknown import Unknown
 from rxtasks.testing import ScriptedPlatform
 from rxtasks.wire.http import Http, HttpOptions
 
@@ -81,7 +81,7 @@ class Streaming(ScriptedPlatform):
     def __init__(self, url: str) -> None:
         super().__init__([], capabilities=Capabilities(stream="deltas"))
         self._http = Http(url, platform="bench", options=HttpOptions())
-        self._unknown = Unknown()
+        self._unknown = Unknown("bench", "benchmarks")
 
     async def start(self, *_: object, **__: object) -> Accepted:
         self._count = getattr(self, "_count", 0) + 1
