@@ -412,6 +412,20 @@ def test_an_event_of_nearly_the_largest_size_takes_memory_within_bounds(name: st
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [1000, 2**20])
+@pytest.mark.parametrize(
+    "values", [[""], ["x" * 2**16], ["", "a", ""], ["é", *["ab"] * 10_000, ""], []], ids=len
+)
+def test_a_large_event_means_what_a_small_one_does(values: list[str], size: int) -> None:
+    lines = ["event: e", "id: 1", *(f"data: {value}" for value in values), ":c", "retry: 5"]
+    stream = "".join(f"{line}\n" for line in [*lines, "other: " + "x" * 2**16, "", ""]).encode()
+    expected = [message("\n".join(values), "1", "e")] if values else []
+    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert outcome(SSEDecoder(), chunks) == (expected, "1", 5, 1)
+    [*raw] = SSEDecoder().feed_raw(stream)
+    assert {type(part) for event in raw for part in event} <= {bytes}
+
+
 def test_a_huge_id_is_kept_once_for_all_the_events_that_it_holds_for() -> None:
     decoder = SSEDecoder()
     [first, *rest] = decoder.feed(b"id: " + b"x" * 1000 + b"\ndata: a\n\n" + b"data: b\n\n" * 100)
