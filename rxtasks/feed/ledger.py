@@ -156,6 +156,8 @@ class Ledger:
 
         Messages of the turn before may be among them: a poll begins a margin ahead.
         """
+        if self._last_agent_id and all(fact.id != self._last_agent_id for fact in facts):
+            return  # a stream has told more than this poll could know
         begins = False
         for fact in facts:
             begins = begins or isinstance(fact, UserMessage)

@@ -213,3 +213,13 @@ def test_a_message_of_the_turn_before_has_no_part_in_this_one() -> None:
     ledger.read_turn([said("b", "Two"), said("a", "One")])
 
     assert ledger.last_text == "Two"
+
+
+def test_a_poll_that_lacks_what_the_stream_has_told_does_not_say_what_the_last_text_is() -> None:
+    ledger = Ledger()
+    poll(ledger, user("u"), said("a", "One"))
+    stream(ledger, said("b", "Two"))
+
+    ledger.read_turn([user("u"), said("a", "One")])
+
+    assert ledger.last_text == "Two"
