@@ -289,6 +289,8 @@ def _status(status: TaskStatus | str | None) -> TaskStatus | None:
 
 
 def _checked(name: str, what: str) -> str:
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"the id of {what} is a str, not {type(name).__name__}")
     if not name.strip():
         raise ConfigurationError(f"the id of {what} is empty")
     return name

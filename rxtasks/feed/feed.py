@@ -8,6 +8,7 @@ from reactivex.abc import DisposableBase
 
 from rxtasks.errors import (
     ClientClosed,
+    ConfigurationError,
     TaskNotFound,
 )
 from rxtasks.feed.hints import Attached, HintSource
@@ -72,8 +73,14 @@ class Feed(Watching):
 
         Raises:
             ClientClosed: The client is not open.
+            ConfigurationError: The source has no method `watch`.
         """
         self._limits.check_open()
+        if not callable(getattr(source, "watch", None)):
+            raise ConfigurationError(
+                f"a {type(source).__name__} gives no hints: attach a WebhookReceiver, or what has "
+                "its method `watch`"
+            )
         return Attached(self, self._limits, source, self.state.info.id)
 
     def attached(self, sources: int) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
+from rxtasks.errors import ConfigurationError
 from rxtasks.models.words import TaskStatus, ToolStatus
 
 __all__ = [
@@ -35,8 +37,11 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         name: The file name that the agent sees.
         content_type: The media type, or None to guess it from the name.
         data: The file's bytes.
-        path: A file on this machine; it is read when it is sent.
+        path: A file on this machine, a text also; it is read when it is sent.
         url: Where the platform finds a file that is already uploaded.
+
+    Raises:
+        ConfigurationError: A field is of another type.
     """
 
     name: str
@@ -44,6 +49,38 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: bytes | None = None
     path: Path | None = None
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take what is as good as `bytes` and as a `Path`, and refuse what is neither."""
+        what = f"of the attachment {self.name!r}"
+        force_setattr(self, "data", _as_bytes(what, self.data))
+        force_setattr(self, "path", _as_path(what, self.path))
+        _check_text(f"the name {what}", self.name)
+        for field, text in ("content type", self.content_type), ("URL", self.url):
+            if text is not None:
+                _check_text(f"the {field} {what}", text)
+
+
+def _as_bytes(what: str, data: object) -> bytes | None:
+    if data is None or isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray):
+        return bytes(data)
+    hint = ": encode it, or give a file by its path" if isinstance(data, str) else ""
+    raise ConfigurationError(f"the data {what} is bytes, not {type(data).__name__}{hint}")
+
+
+def _as_path(what: str, path: object) -> Path | None:
+    if path is None or isinstance(path, Path):
+        return path
+    if isinstance(path, str):
+        return Path(path)
+    raise ConfigurationError(f"the path {what} is a Path or a str, not {type(path).__name__}")
+
+
+def _check_text(what: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{what} is a str, not {type(text).__name__}")
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

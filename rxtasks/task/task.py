@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -63,13 +64,13 @@ class Task(Watched):
 
         Raises:
             TaskTimeout: The turn has not ended in time.
-            ConfigurationError: The task has not been started.
+            ConfigurationError: The task has not been started, or `timeout` is no number.
             TaskNotFound: It is gone.
             AuthenticationError: The credentials are refused for good.
         """
         self._open_ref()
         feed = self._feed
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(_seconds(timeout))
         feed.retain()
         try:
             async with limit:
@@ -314,3 +315,9 @@ class Task(Watched):
         ref = self._ref()
         self._owner.limits.check_open()
         return ref
+
+
+def _seconds(timeout: object) -> float | None:
+    if timeout is None or (isinstance(timeout, int | float) and not math.isnan(timeout)):
+        return timeout
+    raise ConfigurationError(f"timeout is a number of seconds or None, not {timeout!r}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from rxtasks.errors import TaskNotFound
+from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.feed.limits import TICK
 from rxtasks.models import (
     Attachment,
@@ -145,6 +145,11 @@ class ScriptedPlatform:
         del attachments, idempotency_key, webhook, options
         await asyncio.sleep(self._latency)
         scripts = self._agents.get(agent.id, self._scripts)
+        if not scripts:
+            raise ConfigurationError(
+                f"no script says what a turn of {agent.id!r} is: write one, as in "
+                'ScriptedPlatform([at(1, agent("m-1", "Hello"), status("completed"))])'
+            )
         task = ScriptedTask(f"task-{len(self._tasks) + 1}", scripts=scripts)
         self._tasks[task.id] = task
         return self._play(task, text)

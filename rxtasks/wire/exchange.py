@@ -67,7 +67,9 @@ class Exchange:
 
     def lost(self, how: str) -> TransportError:
         """Build the error of a request that was not answered."""
-        return TransportError(f"{self} {how}", maybe_accepted=self.once and self.sent)
+        maybe = self.once and self.sent
+        doubt = "; it may have been accepted all the same" if maybe else ""
+        return TransportError(f"{self} {how}{doubt}", maybe_accepted=maybe)
 
     async def send(self, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
         """Send it, and return the response once its head says 2xx; the caller closes it.

@@ -19,6 +19,7 @@ from rxtasks import (
     ConfigurationError,
     Gap,
     HandoverMessage,
+    PlatformError,
     TaskNotFound,
     TaskStatus,
     ToolMessage,
@@ -149,6 +150,19 @@ async def test_what_does_not_exist_is_not_found(server: RelevanceServer) -> None
                 await attempt()
         with pytest.raises(TaskNotFound, match="nothing"):
             await nothing.send("Hello?")
+
+
+async def test_at_a_wrong_address_the_error_says_what_was_asked(server: RelevanceServer) -> None:
+    platform = Relevance("us", PROJECT, KEY, base_url=f"{server.url}/wrong")
+    async with Client(platform) as client:
+        with pytest.raises(AgentNotFound, match="POST /wrong/latest/agents/trigger answered 404"):
+            await client.agent("agent-1").run("Go")
+        with pytest.raises(TaskNotFound, match="GET /wrong/latest/agents/agent-1/tasks"):
+            await client.agent("agent-1").task("t-1").poll()
+        # No task was looked for.
+        with pytest.raises(PlatformError, match="file_upload_url answered 404") as caught:
+            await platform.upload(Attachment(name="a.txt", data=b"a"))
+        assert type(caught.value) is PlatformError
 
 
 async def test_what_the_platform_cannot_do_is_refused_before_anything_is_sent(

@@ -30,6 +30,15 @@ def test_both_addresses_can_be_others() -> None:
     assert stream_url("us", "http://127.0.0.1:9/") == "http://127.0.0.1:9/v1"
 
 
+def test_an_address_with_what_is_appended_to_it_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match="leave /latest out of the URL https://proxy/latest"
+    ):
+        Relevance("us", "p-1", "sk-1", base_url="https://proxy/latest/")
+    with pytest.raises(ConfigurationError, match="leave /v1 out of the URL https://proxy/v1"):
+        Relevance("us", "p-1", "sk-1", stream_url="https://proxy/v1")
+
+
 @pytest.mark.parametrize("region", ["", "  ", "u s", "example.com/", "us@evil"])
 def test_what_is_no_region_is_refused(region: str) -> None:
     with pytest.raises(ConfigurationError):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from rxtasks.errors import PlatformError
 from rxtasks.models import Attachment
 from rxtasks.platforms.files import Progress, content_type, patience, reading, size_of
 from rxtasks.platforms.relevance.wire import UploadAnswer
@@ -34,6 +35,7 @@ async def uploaded(http: Http, attachment: Attachment, progress: Progress | None
             "filename": attachment.name,
             "extension": PurePath(attachment.name).suffix.removeprefix("."),
         },
+        not_found=PlatformError,
     )
     async with reading(attachment, size, progress) as body:
         await http.upload(

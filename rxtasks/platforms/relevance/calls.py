@@ -268,10 +268,10 @@ def _named(agent_id: str, task_id: str | None) -> Generator[None]:
     try:
         yield
     except AgentNotFound as error:
-        text = f"Relevance AI has no agent or workforce {agent_id}"
+        text = f"Relevance AI has no agent or workforce {agent_id} ({error})"
         raise AgentNotFound(text, status=error.status, body=error.body) from None
     except TaskNotFound as error:
-        text = f"Relevance AI has no task {task_id} of {agent_id}"
+        text = f"Relevance AI has no task {task_id} of {agent_id} ({error})"
         raise TaskNotFound(text, status=error.status, body=error.body) from None
 
 

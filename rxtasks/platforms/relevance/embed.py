@@ -175,14 +175,19 @@ async def generate_embed_key(
 
 def api_url(region: str, base_url: str | None = None) -> str:
     """Say where the platform's calls are: in a region, or behind a URL."""
-    base = base_url or f"https://api-{region_code(region)}.stack.tryrelevance.com"
-    return base.rstrip("/") + "/latest"
+    return _base(base_url, f"https://api-{region_code(region)}.stack.tryrelevance.com", "/latest")
 
 
 def stream_url(region: str, base_url: str | None = None) -> str:
     """Say where the streams are: in a region, or behind a URL."""
-    base = base_url or f"https://{region_code(region)}.streaming.tryrelevance.com"
-    return base.rstrip("/") + "/v1"
+    return _base(base_url, f"https://{region_code(region)}.streaming.tryrelevance.com", "/v1")
+
+
+def _base(given: str | None, usual: str, path: str) -> str:
+    base = (given or usual).rstrip("/")
+    if base.endswith(path):
+        raise ConfigurationError(f"leave {path} out of the URL {base}: it is appended")
+    return base + path
 
 
 def _agent(agent_id: str | None, workforce_id: str | None) -> AgentRef:

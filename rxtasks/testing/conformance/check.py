@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
+from rxtasks.errors import ConfigurationError
 from rxtasks.testing.conformance import calls, lifetime, sharing
 from rxtasks.testing.conformance.bench import Bench, Driven, End, Patience
 from rxtasks.testing.conformance.loops import VARIANTS
@@ -14,7 +15,8 @@ from rxtasks.testing.conformance.rules import Rule, StreamViolation
 
 __all__ = ["Make", "check_stream"]
 
-Make: TypeAlias = Callable[[], Driven | AbstractAsyncContextManager[Driven]]
+_Opening: TypeAlias = AbstractAsyncContextManager[Driven]
+Make: TypeAlias = Callable[[], Driven | _Opening]
 
 # What is tried once for each stream, and what is tried once for each way in which it can end.
 _TRIALS: dict[Rule, list[Callable[[Bench], Awaitable[None]]]] = {
@@ -117,8 +119,8 @@ class _Trials:
         return lambda bench: trial(bench, end)
 
     def _fresh(self) -> AbstractAsyncContextManager[Driven]:
-        made = self._make()
-        return nullcontext(made) if isinstance(made, Driven) else made
+        made: Any = _made(self._make)
+        return nullcontext(made) if isinstance(made, Driven) else cast("_Opening", made)
 
     async def _ends(self) -> list[End]:
         async with self._fresh() as driven:
@@ -138,3 +140,14 @@ class _Trials:
             finally:
                 await bench.leave()
                 loop.set_exception_handler(handler)
+
+
+def _made(make: object) -> object:
+    """Make a stream, if that is what `make` does."""
+    made: object = make() if callable(make) else make
+    if isinstance(made, Driven | AbstractAsyncContextManager):
+        return made  # pyright: ignore[reportUnknownVariableType] - of what, shows inside
+    raise ConfigurationError(
+        "check_stream takes a function that makes a Driven(stream, emit), or an asynchronous "
+        f"context manager of one, not a {type(made).__name__}"
+    )
