@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
 from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
+from rxtasks.task.checks import check_message, seconds
 from rxtasks.task.owner import Owner
 from rxtasks.task.watched import Watched
 
@@ -70,7 +70,7 @@ class Task(Watched):
         """
         self._open_ref()
         feed = self._feed
-        limit = asyncio.timeout(_seconds(timeout))
+        limit = asyncio.timeout(seconds(timeout))
         feed.retain()
         try:
             async with limit:
@@ -161,7 +161,7 @@ class Task(Watched):
         """
         platform = self._owner.platform
         self._owner.limits.check_open()
-        self._check_message(text, attachments, idempotency_key)
+        check_message(platform, text, attachments, idempotency_key)
         if self._feed.ref is None:
             # Of several first messages at once, one starts the task, and the others follow it.
             self._starting = self._starting or asyncio.Lock()
@@ -204,7 +204,7 @@ class Task(Watched):
         if webhook is not None and not platform.capabilities.webhooks:
             raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
         self._owner.limits.check_open()
-        self._check_message(text, attachments, idempotency_key)
+        check_message(platform, text, attachments, idempotency_key)
 
         def call(key: str | None) -> Awaitable[Accepted]:
             return platform.start(
@@ -231,20 +231,6 @@ class Task(Watched):
     def listed(self, info: Metadata) -> None:
         """Take what a listing said of the task."""
         self._feed.listed(info)
-
-    def _check_message(
-        self, text: str, attachments: Sequence[Attachment], idempotency_key: str | None
-    ) -> None:
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"a message is a str, not {type(text).__name__}")
-        platform = self._owner.platform
-        if attachments and not platform.capabilities.attachments:
-            raise UnsupportedOperation(f"{platform.name} takes no attachments")
-        if idempotency_key is not None and not platform.capabilities.idempotency:
-            raise UnsupportedOperation(
-                f"{platform.name} knows no keys, so a repetition would do the work twice: leave "
-                "`idempotency_key` out"
-            )
 
     async def cancel(self) -> None:
         """Abort the running turn; cancelling one that has ended is no error.
@@ -315,9 +301,3 @@ class Task(Watched):
         ref = self._ref()
         self._owner.limits.check_open()
         return ref
-
-
-def _seconds(timeout: object) -> float | None:
-    if timeout is None or (isinstance(timeout, int | float) and not math.isnan(timeout)):
-        return timeout
-    raise ConfigurationError(f"timeout is a number of seconds or None, not {timeout!r}")

@@ -18,7 +18,7 @@ from rxtasks.models import (
     Usage,
     UserMessage,
 )
-from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, Unfinished
+from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, StreamItem, Unfinished
 from rxtasks.platforms.opencode.events import is_heartbeat
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
@@ -177,6 +177,38 @@ def test_an_error_that_only_the_stream_tells_is_told_once_and_remembered() -> No
         assert stream.live.silent_verdict(session) is None
 
 
+def _changed_again(when: int, connected: int) -> list[StreamItem]:
+    """A question of `when` changes on a connection of `connected`, and then an error comes."""
+
+    def event(at: int, kind: str, **properties: Any) -> tuple[str, bytes]:
+        event_id = f"evt_{(at << 12) & (2**48 - 1):012x}abc"
+        told = {"id": event_id, "type": kind, "properties": properties}
+        return kind, json.dumps(told).encode()
+
+    info = {"id": "msg_1", "sessionID": "ses_1", "role": "user", "time": {"created": when}}
+    failure = {"name": "APIError", "data": {"message": "no credit"}}
+    stream = Stream()
+    stream.play([event(connected, "server.connected")])
+    stream.play([event(connected + 5, "message.updated", info=info)])
+    stream.play([event(connected + 6, "session.error", sessionID="ses_1", error=failure)])
+    return stream.only
+
+
+def test_a_question_of_before_the_connection_proves_no_beginning_when_it_changes() -> None:
+    now = 1_795_366_254_042  # milliseconds, as everywhere in OpenCode
+    items = _changed_again(now - 20, now)
+    # The answer may have failed before the connection: a poll reads why, from the message.
+    assert [type(each) for each in items] == [Hint]
+
+
+@pytest.mark.parametrize("later", [0, 20])
+def test_an_error_that_follows_a_new_question_is_told(later: int) -> None:
+    now = 26 * 2**36 - 1  # the ids of events count no further than 36 bits of milliseconds
+    items = _changed_again(now + later, now)
+    failures = [each for each in items if isinstance(each, AgentErrorMessage)]
+    assert [each.last_error for each in failures] == ["no credit"]
+
+
 def test_a_retry_begins_another_text_and_the_first_never_becomes_a_message() -> None:
     broken, well = played("10-retry").told.values()
     (message,) = [each for each in broken if isinstance(each, AgentMessage)]
@@ -259,11 +291,12 @@ def test_a_sub_agent_has_a_task_of_its_own_and_asks_the_observers_of_its_parent(
 
 def test_other_sessions_are_kept_apart() -> None:
     stream = Stream()
-    one, two = ([list(each) for each in events(name)] for name in ("01-basic", "12-question"))
+    # Without the first event, which says when the connection was made: here are two of them.
+    one, two = (events(name)[1:] for name in ("01-basic", "12-question"))
     for pair in zip(one, two, strict=False):
-        stream.play([tuple(each) for each in pair])
-    stream.play([tuple(each) for each in two[len(one) :]])
-    stream.play([tuple(each) for each in one[len(two) :]])
+        stream.play(list(pair))
+    stream.play(two[len(one) :])
+    stream.play(one[len(two) :])
 
     alone = {**played("01-basic").told, **played("12-question").told}
     assert stream.told == alone

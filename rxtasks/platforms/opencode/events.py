@@ -51,6 +51,10 @@ class SessionProperties(Struct):
     info: SessionWire
 
 
+class Connected(EventBase, tag="server.connected"):
+    """The connection stands; it is the first event."""
+
+
 class Created(EventBase, tag="session.created"):
     """A session was created, perhaps for a sub-agent."""
 
@@ -175,7 +179,8 @@ class QuestionRejected(EventBase, tag="question.rejected"):
 
 Answered: TypeAlias = PermissionReplied | QuestionReplied | QuestionRejected
 Event: TypeAlias = (
-    Created
+    Connected
+    | Created
     | Updated
     | Deleted
     | Status
@@ -203,7 +208,8 @@ _decode_other = msgspec.json.Decoder(_Other).decode
 _KNOWN = frozenset(
     str(kind.__struct_config__.tag)
     for kind in (
-        *(Created, Updated, Deleted, Status, Failed, MessageUpdated, PartUpdated, PartDelta),
+        *(Connected, Created, Updated, Deleted, Status, Failed),
+        *(MessageUpdated, PartUpdated, PartDelta),
         *(PermissionAsked, QuestionAsked, PermissionReplied, QuestionReplied, QuestionRejected),
     )
 )

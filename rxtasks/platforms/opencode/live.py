@@ -26,6 +26,7 @@ from rxtasks.platforms.opencode.states import (
     ended,
     is_aborted,
     metadata_of,
+    precedes,
     status_of,
 )
 from rxtasks.platforms.opencode.wire import Info, Part, ToolPart, read_part
@@ -45,13 +46,15 @@ class Live:
     """
 
     def __init__(self, asked: Asked, clock: Callable[[], float]) -> None:
-        """Begin without knowing anything; the clock tells seconds."""
+        """Begin without knowing anything; `clock` tells seconds."""
         self._asked = asked
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._connected = False
+        self._since = ""  # the id of its first event
         self._found: dict[str, list[StreamItem]] = {}
         self._translate: dict[type[Any], Callable[[Any], None]] = {
+            ev.Connected: self._begun,
             ev.PartDelta: self._delta,
             ev.PartUpdated: self._part,
             ev.MessageUpdated: self._message,
@@ -72,7 +75,7 @@ class Live:
     def connected(self) -> None:
         """A connection stands: what was told before it may have gone on meanwhile."""
         self.disconnected()
-        self._connected = True
+        self._connected, self._since = True, ""
 
     def disconnected(self) -> None:
         """The connection is gone."""
@@ -156,6 +159,9 @@ class Live:
 
     # ------------------------------------------------------------------ messages
 
+    def _begun(self, event: ev.Connected) -> None:
+        self._since = event.id
+
     def _delta(self, event: ev.PartDelta) -> None:
         told = event.properties
         known = self._sessions.get(told.session_id)
@@ -191,6 +197,9 @@ class Live:
             known.said = (info, known.said[1])
         elif info.id not in known.done:
             self._flush(session, known)
+            if precedes(info, self._since):
+                known.done.append(info.id)  # it only changes; polls have it, with its parts
+                return
             known.said, known.followed = (info, {}), True
             known.begins()
 
@@ -296,14 +305,12 @@ class Live:
         self._tell(session, Hint())
 
     def _asks(self, event: ev.PermissionAsked | ev.QuestionAsked) -> None:
-        asked = event.properties
-        self._asked.add(asked)
-        self._requests_changed(asked.session_id)
+        self._asked.add(event.properties)
+        self._requests_changed(event.properties.session_id)
 
     def _answered(self, event: ev.Answered) -> None:
-        asker = event.properties.session_id
         self._asked.remove(event.properties.request_id)
-        self._requests_changed(asker)
+        self._requests_changed(event.properties.session_id)
 
     def _requests_changed(self, asker: str) -> None:
         for session in self._asked.family(asker):

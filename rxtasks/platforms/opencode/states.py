@@ -8,7 +8,16 @@ from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Metadata
 from rxtasks.platforms.opencode.wire import Info, SessionWire, StoredMessage, moment
 
-__all__ = ["ABORTED", "IDLE", "ended", "is_aborted", "metadata_of", "status_of", "verdict_of"]
+__all__ = [
+    "ABORTED",
+    "IDLE",
+    "ended",
+    "is_aborted",
+    "metadata_of",
+    "precedes",
+    "status_of",
+    "verdict_of",
+]
 
 IDLE = "idle"
 ABORTED = "MessageAbortedError"
@@ -34,6 +43,21 @@ def status_of(word: str, verdict: TaskStatus | None, *, waits: bool) -> TaskStat
 def ended(info: Info) -> bool:
     """Whether nothing will be added to a message."""
     return info.role != "assistant" or info.time.completed is not None
+
+
+def precedes(info: Info, event_id: str) -> bool:
+    """Whether a message is older than an event, by the server's own clock.
+
+    The id of an event begins with its time: 36 bits of milliseconds and 12 of a counter.
+    """
+    try:
+        at = int(event_id.removeprefix("evt_")[:12], 16) >> 12
+    except ValueError:
+        return False
+    if info.time.created is None:
+        return False
+    age = (at - int(info.time.created)) % 2**36
+    return 0 < age < 2**35
 
 
 def is_aborted(info: Info) -> bool:
