@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from rxtasks.models import (
@@ -22,7 +23,7 @@ from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, StreamItem, U
 from rxtasks.platforms.opencode.events import is_heartbeat
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
-from rxtasks.platforms.opencode.wire import read_part
+from rxtasks.platforms.opencode.wire import Info, read_part
 from tests.unit.transcripts import (
     Stream,
     answers,
@@ -207,6 +208,30 @@ def test_an_error_that_follows_a_new_question_is_told(later: int) -> None:
     items = _changed_again(now + later, now)
     failures = [each for each in items if isinstance(each, AgentErrorMessage)]
     assert [each.last_error for each in failures] == ["no credit"]
+
+
+@pytest.mark.parametrize(("age", "told"), [(0.05, 0), (60.0, 1)])
+def test_an_error_is_not_told_again_when_it_comes_after_the_next_prompt(
+    age: float, told: int
+) -> None:
+    """A poll has told it, the next message was sent, and only then its event comes."""
+    now = 1_795_366_254_042
+    failure = {"name": "APIError", "data": {"message": "no credit"}}
+    time = {"created": now - 20, "completed": now - 10}
+    info = {"id": "msg_2", "sessionID": "ses_1", "role": "assistant", "time": time}
+    stream = Stream()
+    stream.live.failed("ses_1", msgspec.convert({**info, "error": failure}, Info))
+    stream.live.disconnected()
+    stream.live.connected()
+    stream.live.sent("ses_1")
+    at = now + int(age * 1000)
+    event_id = f"evt_{(at << 12) & (2**48 - 1):012x}abc"
+    event = {"sessionID": "ses_1", "error": failure}
+    data = json.dumps({"id": event_id, "type": "session.error", "properties": event}).encode()
+    found = stream.play([("session.error", data)]).get("ses_1", [])
+
+    assert sum(isinstance(each, AgentErrorMessage) for each in found) == told
+    assert (stream.live.silent_verdict("ses_1") is TaskStatus.ERROR) == bool(told)
 
 
 def test_a_retry_begins_another_text_and_the_first_never_becomes_a_message() -> None:

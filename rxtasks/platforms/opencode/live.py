@@ -19,14 +19,14 @@ from rxtasks.platforms.opencode.messages import (
     user_message,
 )
 from rxtasks.platforms.opencode.parts import Group
-from rxtasks.platforms.opencode.session import Session
+from rxtasks.platforms.opencode.session import Session, Sessions
 from rxtasks.platforms.opencode.states import (
     ABORTED,
     IDLE,
+    elapsed,
     ended,
     is_aborted,
     metadata_of,
-    precedes,
     status_of,
 )
 from rxtasks.platforms.opencode.wire import Info, Part, ToolPart, read_part
@@ -35,7 +35,6 @@ from rxtasks.platforms.opencode.writing import Writing
 __all__ = ["Live"]
 
 _IN_ORDER = 3.0  # seconds that a poll may be under way, and the stream behind it
-_MOST = 2000  # sessions that are remembered; of the oldest that rest, nothing is needed any more
 
 
 class Live:
@@ -49,7 +48,7 @@ class Live:
         """Begin without knowing anything; `clock` tells seconds."""
         self._asked = asked
         self._clock = clock
-        self._sessions: dict[str, Session] = {}
+        self._sessions = Sessions()
         self._connected = False
         self._since = ""  # the id of its first event
         self._found: dict[str, list[StreamItem]] = {}
@@ -80,8 +79,7 @@ class Live:
     def disconnected(self) -> None:
         """The connection is gone."""
         self._connected = False
-        silent = {key: each for key, each in self._sessions.items() if each.silent}
-        self._sessions = silent
+        self._sessions.rest()
 
     def read(self, events: Iterable[Sequence[Any]]) -> dict[str, list[StreamItem]]:
         """Translate what one read has brought: for each session, in the order of its arrival.
@@ -107,20 +105,11 @@ class Live:
         if told:
             self._found.setdefault(session, []).extend(told)
 
-    def _of(self, session: str) -> Session:
-        known = self._sessions.get(session)
-        if known is None:
-            known = self._sessions[session] = Session()
-            if len(self._sessions) > _MOST:
-                resting = (key for key, each in self._sessions.items() if each.rests)
-                del self._sessions[next(resting)]
-        return known
-
     # ------------------------------------------------------------------ what polls have to do
 
     def sent(self, session: str) -> None:
         """A message was accepted: an error without any message is about it."""
-        known = self._of(session)
+        known = self._sessions.of(session)
         known.begins()
         known.followed = self._connected
 
@@ -143,13 +132,18 @@ class Live:
         """A poll has found a message that is being written; return what is known of it by now."""
         if not self._connected:
             return info, parts
-        known = self._of(session)
+        known = self._sessions.of(session)
         writing = known.late.pop(info.id, None)
         if writing is None:
             if info.id in known.done:
                 return info, parts  # all of it has been told
             writing = known.writings.setdefault(info.id, Writing(info, whole=True))
         return writing.seed(info, parts)
+
+    def failed(self, session: str, info: Info) -> None:
+        """A message says that it has failed, which the stream says, too."""
+        if info.error is not None and info.error.name != ABORTED:
+            self._sessions.of(session).fails(failure_of(info.error), info.time.completed)
 
     def partial(self, session: str, message: str, group: Group) -> Partial | None:
         """Tell a poll what has been written so far, if that is known."""
@@ -171,7 +165,7 @@ class Live:
 
     def _part(self, event: ev.PartUpdated) -> None:
         session = event.properties.session_id
-        part, known = read_part(event.properties.part), self._of(session)
+        part, known = read_part(event.properties.part), self._sessions.of(session)
         if known.said is not None and part.message_id == known.said[0].id:
             known.said[1][part.id] = part
             return
@@ -189,7 +183,7 @@ class Live:
 
     def _message(self, event: ev.MessageUpdated) -> None:
         info = event.properties.info
-        session, known = info.session_id, self._of(info.session_id)
+        session, known = info.session_id, self._sessions.of(info.session_id)
         if info.role == "assistant":
             self._flush(session, known)
             self._assistant(session, known, info)
@@ -197,7 +191,7 @@ class Live:
             known.said = (info, known.said[1])
         elif info.id not in known.done:
             self._flush(session, known)
-            if precedes(info, self._since):
+            if (elapsed(info.time.created, self._since) or 0) > 0:
                 known.done.append(info.id)  # it only changes; polls have it, with its parts
                 return
             known.said, known.followed = (info, {}), True
@@ -236,13 +230,14 @@ class Live:
             known.verdict = TaskStatus.CANCELLED
         elif info.error is not None:
             known.verdict = TaskStatus.ERROR
+            self.failed(session, info)
         self._tell(session, error_message(info), spent(info))
 
     # ------------------------------------------------------------------ states
 
     def _status(self, event: ev.Status) -> None:
         session = event.properties.session_id
-        known = self._of(session)
+        known = self._sessions.of(session)
         self._flush(session, known)
         known.word, known.said_at = event.properties.status.type, self._clock()
         if known.word != IDLE:
@@ -269,10 +264,10 @@ class Live:
         session, error = event.properties.session_id, event.properties.error
         if not session or error is None:
             return
-        known = self._of(session)
+        known = self._sessions.of(session)
         self._flush(session, known)
-        aborted = error.name == ABORTED
-        if known.verdict is not None:
+        aborted, why = error.name == ABORTED, failure_of(error)
+        if known.verdict is not None or known.is_told(why, event.id):
             return  # the same failure in other words
         known.verdict = TaskStatus.CANCELLED if aborted else TaskStatus.ERROR
         if known.writings or not known.followed:
@@ -280,7 +275,6 @@ class Live:
             return
         known.silent = True
         if not aborted:
-            why = failure_of(error)
             failure = AgentErrorMessage(id=f"{session}#{event.id}", errors=(why,), last_error=why)
             self._tell(session, failure)
         if known.word in ("", IDLE):  # it has not begun, so nobody will say that it has ended
@@ -300,7 +294,7 @@ class Live:
 
     def _deleted(self, event: ev.Deleted) -> None:
         session = event.properties.info.id
-        self._sessions.pop(session, None)
+        self._sessions.drop(session)
         self._asked.drop(session)
         self._tell(session, Hint())
 
@@ -314,6 +308,6 @@ class Live:
 
     def _requests_changed(self, asker: str) -> None:
         for session in self._asked.family(asker):
-            known = self._of(session)
+            known = self._sessions.of(session)
             self._flush(session, known)
             self._say(session, known)

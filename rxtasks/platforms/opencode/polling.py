@@ -109,6 +109,7 @@ class Polling:
     def _facts(self, session: str, message: StoredMessage) -> list[Fact]:
         info = message.info
         parts: Sequence[Part] = _readable(message)
+        self._live.failed(session, info)
         if not ended(info):
             info, parts = self._live.seed(session, info, parts)
         return stored(info, parts, lambda group: self._live.partial(session, info.id, group))

@@ -11,10 +11,10 @@ from rxtasks.platforms.opencode.wire import Info, SessionWire, StoredMessage, mo
 __all__ = [
     "ABORTED",
     "IDLE",
+    "elapsed",
     "ended",
     "is_aborted",
     "metadata_of",
-    "precedes",
     "status_of",
     "verdict_of",
 ]
@@ -45,19 +45,19 @@ def ended(info: Info) -> bool:
     return info.role != "assistant" or info.time.completed is not None
 
 
-def precedes(info: Info, event_id: str) -> bool:
-    """Whether a message is older than an event, by the server's own clock.
+def elapsed(since: float | None, event_id: str) -> float | None:
+    """Say how many milliseconds after a time an event came, by the server's own clock.
 
-    The id of an event begins with its time: 36 bits of milliseconds and 12 of a counter.
+    The id of an event begins with its time: 36 bits of milliseconds and 12 of a counter. None: it
+    cannot be said.
     """
     try:
         at = int(event_id.removeprefix("evt_")[:12], 16) >> 12
     except ValueError:
-        return False
-    if info.time.created is None:
-        return False
-    age = (at - int(info.time.created)) % 2**36
-    return 0 < age < 2**35
+        return None
+    if since is None:
+        return None
+    return (at - since + 2**35) % 2**36 - 2**35
 
 
 def is_aborted(info: Info) -> bool:
