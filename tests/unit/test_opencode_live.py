@@ -335,6 +335,32 @@ def test_who_joins_in_the_middle_of_a_text_gets_no_delta_that_cannot_be_placed()
     assert words(items)[-1] == ("idle", "idle")
 
 
+def test_an_answer_waits_for_the_one_before_it_which_only_a_poll_can_tell() -> None:
+    stream = Stream()
+
+    def answer(message_id: str, *, joined: bool) -> list[StreamItem]:
+        began: list[StreamItem] = []
+        info = {"id": message_id, "sessionID": "ses_1", "role": "assistant", "time": {"created": 1}}
+        ended = {**info, "finish": "stop", "time": {"created": 1, "completed": 3}}
+        part = {"id": f"{message_id}-p", "messageID": message_id, "sessionID": "ses_1"}
+        text = {**part, "type": "text", "text": message_id, "time": {"start": 1, "end": 2}}
+        told = [] if joined else [{"type": "message.updated", "properties": {"info": info}}]
+        told += [
+            {"type": "message.part.updated", "properties": {"sessionID": "ses_1", "part": text}},
+            {"type": "message.updated", "properties": {"info": ended}},
+        ]
+        for each in told:
+            found = stream.play([("", json.dumps({"id": "evt_1", **each}).encode())])
+            began += found.get("ses_1", [])
+        return began
+
+    assert [type(each) for each in answer("one", joined=True)] == [Hint]
+    assert [type(each) for each in answer("two", joined=False)] == [Hint]  # not before "one"
+    for message_id in ("one", "two"):
+        stream.live.polled("ses_1", message_id)
+    assert [each.id for each in answer("three", joined=False) if isinstance(each, AgentMessage)]
+
+
 def test_who_joins_in_the_middle_of_a_text_gets_its_end_once_a_poll_has_told_the_parts() -> None:
     stream = Stream()
     poll = answers("06-reconnect", "/message")[0]

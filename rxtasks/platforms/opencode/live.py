@@ -145,6 +145,11 @@ class Live:
         if info.error is not None and info.error.name != ABORTED:
             self._sessions.of(session).fails(failure_of(info.error), info.time.completed)
 
+    def polled(self, session: str, message: str) -> None:
+        """A poll tells a message that has ended."""
+        if (known := self._sessions.get(session)) is not None:
+            known.late.pop(message, None)
+
     def partial(self, session: str, message: str, group: Group) -> Partial | None:
         """Tell a poll what has been written so far, if that is known."""
         known = self._sessions.get(session)
@@ -209,8 +214,10 @@ class Live:
         writing = known.writings.get(info.id)
         if not ended(info):
             if writing is None and info.id not in known.done:
-                # One that has cost nothing yet begins here: nothing of it was missed.
-                writing = known.writings[info.id] = Writing(info, whole=spent(info) is None)
+                # One that has cost nothing yet begins here: nothing of it was missed. But while
+                # another waits for a poll, it waits as well: answers keep their order.
+                whole = spent(info) is None and not known.late
+                writing = known.writings[info.id] = Writing(info, whole=whole)
             elif writing is not None:
                 writing.info = info
             self._tell(session, spent(info))

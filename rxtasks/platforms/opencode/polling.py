@@ -110,7 +110,9 @@ class Polling:
         info = message.info
         parts: Sequence[Part] = _readable(message)
         self._live.failed(session, info)
-        if not ended(info):
+        if ended(info):
+            self._live.polled(session, info.id)
+        else:
             info, parts = self._live.seed(session, info, parts)
         return stored(info, parts, lambda group: self._live.partial(session, info.id, group))
 
