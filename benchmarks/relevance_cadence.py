@@ -142,6 +142,7 @@ class Simulated(Relevance):
     Attributes:
         requests: How many requests were made.
         read: When the metadata was read.
+        asked: When messages were.
     """
 
     def __init__(self, line: Timeline, *, tells: bool, streaming: bool) -> None:
@@ -150,6 +151,7 @@ class Simulated(Relevance):
         self.tells = tells
         self.requests = 0
         self.read: list[float] = []
+        self.asked: list[float] = []
         self._begun = 0.0
 
     def now(self) -> float:
@@ -189,6 +191,7 @@ class Simulated(Relevance):
             )
         if not want.messages:
             return Snapshot(info=info)
+        self.asked.append(now)
         after = float(cursor or 0.0) - want.margin
         newest: dict[str, Message] = {}
         for time, message in self.line.messages:
@@ -286,14 +289,20 @@ async def ours(case: Case, line: Timeline, tally: Tally, *, watch: float) -> int
     return platform.requests - within
 
 
-def plain(case: Case, line: Timeline, tally: Tally, *, watch: float) -> int:
-    """Watch like the platform's own SDK; return how many requests were made after the end."""
+def plain_polls(line: Timeline, until: float) -> list[float]:
+    """Say when the platform's own SDK polls."""
     polls: list[float] = []
     now, delay = 0.0, 1.0
-    while now <= line.end + max(TAIL, watch):
+    while now <= until:
         polls.append(now)
         delay = 1.0 if line.state(now) in BUSY else min(60.0, delay * 2.0)
         now += delay
+    return polls
+
+
+def plain(case: Case, line: Timeline, tally: Tally, *, watch: float) -> int:
+    """Watch like the platform's own SDK; return how many requests were made after the end."""
+    polls = plain_polls(line, line.end + max(TAIL, watch))
     within = bisect_right(polls, line.end + TAIL)
     tally.requests += 2 * within + case.streaming  # the token comes along with the metadata
     for time, _ in final(line):
