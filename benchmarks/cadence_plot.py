@@ -73,9 +73,7 @@ def ticks(times: Iterable[float], row: int, kind: str) -> str:
     """Draw a stroke for each time."""
     top = TOP + row * ROW
     return "".join(
-        f'<line class="{kind}" x1="{place(at):.1f}" x2="{place(at):.1f}" y1="{top}" y2="{top + 18}"/>'
-        for at in times
-        if at <= UNTIL
+        f'<path class="{kind}" d="M{place(at):.1f} {top}v18"/>' for at in times if at <= UNTIL
     )
 
 
