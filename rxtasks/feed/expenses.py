@@ -15,12 +15,12 @@ class Expenses:
 
     def __init__(self) -> None:
         self._spent: dict[str, Spent] = {}  # in this turn
-        self._before: set[str] = set()  # by what never became a message
+        self._before: dict[str, None] = {}  # by what never became a message
         self._total: tuple[Usage | None, float | None] | None = None
 
     def begin(self, known: Container[str]) -> None:
         """A new turn begins; of messages that are known, the ledger knows the turn."""
-        self._before.update(key for key in self._spent if key not in known)
+        self._before.update((key, None) for key in self._spent if key not in known)
         self._spent.clear()
         self._total = None
 

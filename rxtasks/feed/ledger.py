@@ -75,12 +75,12 @@ class Ledger:
         self._known: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
         self._tick = 0
-        self._unfinished: set[str] = set()
+        self._unfinished: dict[str, None] = {}  # smaller than a set, while empty
         self._last_agent_id = ""
         self._turn = 0
         self._expenses = Expenses()
         self._numbering = Numbering()
-        self._gaps: frozenset[Gap] = frozenset()
+        self._gaps: tuple[Gap, ...] = ()
 
     def __len__(self) -> int:
         """How many messages are known."""
@@ -114,7 +114,7 @@ class Ledger:
                 if isinstance(fact, Partial):
                     self._partial(fact, out, by_stream=aligned, streaming=streaming)
                 if not (fact.id in self._known or fact.id in self._texts.left):
-                    self._unfinished.add(fact.id)
+                    self._unfinished[fact.id] = None
             elif isinstance(fact, Spent):
                 self._spend(fact)
             else:
@@ -232,9 +232,11 @@ class Ledger:
             self._delta(message, out)
             return
         if isinstance(message, Gap):
-            if since is None or message not in self._gaps:  # each poll finds it again
-                out.append(message)
-            self._gaps |= {message}
+            if message not in self._gaps:
+                self._gaps += (message,)
+            elif since is not None:
+                return  # each poll finds it again
+            out.append(message)
             return
         known = self._known.get(message.id)
         identity = Identity.of(
@@ -250,7 +252,7 @@ class Ledger:
         if revision != message.revision:
             message = msgspec.structs.replace(message, revision=revision)
         self._texts.finish(message.id)
-        self._unfinished.discard(message.id)
+        self._unfinished.pop(message.id, None)
         self._note(message, new=known is None, begins=begins)
         out.append(message)  # type: ignore[arg-type]
 

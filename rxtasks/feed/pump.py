@@ -21,6 +21,7 @@ from rxtasks.wire.backoff import Backoff
 
 __all__ = ["Pump", "Sink"]
 
+_BACKOFF = Backoff(base=0.25, cap=30.0)
 _LASTED = 10.0  # seconds after which a connection counts as having worked
 _SHORTEST_WATCH = 10.0  # seconds: no server that sends heartbeats is hurried more than that
 _ENOUGH = 4  # signs of life without content, the first batch included, that show the rhythm
@@ -70,7 +71,6 @@ class Pump:
         self._limits = limits
         self._connect = connect
         self._sink = sink
-        self._backoff = Backoff(base=0.25, cap=30.0)
         self._idle_limit = idle_limit
         self._task: asyncio.Task[None] | None = None
         self._waiting: asyncio.Event | None = None  # for the end of a back-off
@@ -115,7 +115,7 @@ class Pump:
             wait = error.retry_after if isinstance(error, PlatformError) else None
             if isinstance(error, RateLimited):
                 self._limits.budget.limited(self._limits.now(), wait)
-            retry_in = self._backoff.delay(attempt, wait, cap=longest_wait(error))
+            retry_in = _BACKOFF.delay(attempt, wait, cap=longest_wait(error))
             self._sink.stream_lost(error, attempt, retry_in)
             await self._pause(retry_in, bound=wait is not None)
         self._task = None

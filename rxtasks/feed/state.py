@@ -76,7 +76,7 @@ class State:
         self._told: TaskUpdate | None = None
         self._heard = False  # the platform has said something of the task
         self._was = turn.state
-        self._unknown_words: set[str] = set()
+        self._unknown_words: tuple[str, ...] = ()
         self._explained = False  # messages came since the metadata was read
 
     # ------------------------------------------------------------------ what arrives
@@ -263,7 +263,7 @@ class State:
 
     def _warn_once(self, word: str) -> None:
         if word not in self._unknown_words:
-            self._unknown_words.add(word)
+            self._unknown_words += (word,)
             text = "%s says %.80r of a task, a state unknown to this version: taken for running"
             _logger.warning(text, self._platform, word)
 

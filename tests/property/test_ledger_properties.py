@@ -439,7 +439,7 @@ class Merging(RuleBasedStateMachine):
         texts = self.ledger._texts
         assert len(self.ledger) == len(known)
         assert not (texts.live.keys() | texts.left.keys()) & known, "of a final message, its text"
-        assert not self.ledger._unfinished & known
+        assert not self.ledger._unfinished.keys() & known
         assert self.ledger._earlier.keys() <= known
         assert all(len(each) <= 8 for each in self.ledger._earlier.values())
 
