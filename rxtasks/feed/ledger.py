@@ -232,11 +232,9 @@ class Ledger:
             self._delta(message, out)
             return
         if isinstance(message, Gap):
-            if message not in self._gaps:
-                self._gaps += (message,)
-            elif since is not None:
-                return  # each poll finds it again
-            out.append(message)
+            if since is None or message not in self._gaps:  # each poll finds it again
+                out.append(message)
+            self._gaps = tuple({*self._gaps, message})
             return
         known = self._known.get(message.id)
         identity = Identity.of(
