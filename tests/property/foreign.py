@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
-from rxtasks.models import Usage
-from rxtasks.platforms import Gateway, Local, Relevance
+from rxtasks.models import Attachment, Usage
+from rxtasks.platforms import Gateway, Local, Relevance, Swarmlord
 from rxtasks.platforms.base import AgentRef, Platform
 from rxtasks.platforms.relevance import EmbedKey
 from tests.integration.relevance_server import (
@@ -26,6 +26,9 @@ from tests.integration.relevance_server import (
     tool,
 )
 from tests.integration.serving import behind
+from tests.integration.swarmlord_server import KEY as SWARMLORD_KEY
+from tests.integration.swarmlord_server import at as after
+from tests.integration.swarmlord_server import swarmlord_server
 
 __all__ = ["FOREIGN", "Foreign", "relevance"]
 
@@ -138,6 +141,39 @@ def _gateway(url: str) -> Gateway:
     return Gateway(url, token=_TOKEN)
 
 
+# ---------------------------------------------------------------------------------- Swarmlord
+
+_TURN = [
+    after(
+        0,
+        lambda s: s.begin("a1", tokens={"input": 3, "output": 4, "cache": {"read": 1}}, cost=0.5),
+        lambda s: s.add("a1", "hm", "reasoning"),
+        lambda s: s.add("a1", "Fir"),
+        lambda s: s.tool("a1", "grep", "running", call="c1", first=True, input={"text": "Go"}),
+        lambda s: s.tool("a1", "grep", "completed", call="c1", output={"hits": [1, None]}),
+        lambda s: s.tool("a1", "curl", "error", call="c2", first=True, error="too slow"),
+        lambda s: s.emit("permission.requested", callId="c3", tool="bash", reason="It writes."),
+        lambda s: s.emit("session.retry", attempt=2, lastError="overloaded"),
+    ),
+    *(after(0.01 + i / 100, lambda s: s.add("a1", "st.")) for i in range(3)),
+    after(0.05, lambda s: s.complete("First.", tokens={"input": 3, "output": 5}, cost=0.7)),
+]
+
+
+@asynccontextmanager
+async def _swarmlord_is_served() -> AsyncIterator[str]:
+    async with swarmlord_server() as server:
+        server.scripts = [_TURN]
+        session = server.add_session(id="a-task")
+        session.user("u1", "Go")
+        session.play(_TURN[:1])
+        yield server.url
+
+
+def _swarmlord(url: str) -> Swarmlord:
+    return Swarmlord(SWARMLORD_KEY, url)
+
+
 FOREIGN: tuple[Foreign, ...] = (
     Foreign(
         "relevance",
@@ -172,5 +208,18 @@ FOREIGN: tuple[Foreign, ...] = (
         AgentRef("agent-1"),
         (_TOKEN,),
         extras=(lambda each: each.list_agents(),),
+    ),
+    Foreign(
+        "swarmlord",
+        _swarmlord_is_served,
+        _swarmlord,
+        AgentRef("writer"),
+        (SWARMLORD_KEY,),
+        ("events", "history"),
+        (
+            lambda each: each.fork("a-task"),
+            lambda each: each.upload("a-task", Attachment(name="a.txt", data=b"abc")),
+            lambda each: each.start(AgentRef("writer"), "Go", webhook="http://hook.test/"),
+        ),
     ),
 )
