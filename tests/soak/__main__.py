@@ -29,7 +29,7 @@ _TIMEOUTS = Timeouts(connect=5.0, request=3.0, stream_open=3.0, stream_idle=5.0)
 _DRAIN = 240.0  # seconds after the end in which the last turns have to settle
 _SHOWN = 20  # complaints
 _GROWTH = 16.0  # MiB that the process may grow by after the first third, fragmentation included
-_MORE = 10.0  # per cent; so much comes and goes with what the tasks do at the moment
+_MORE = 25.0  # per cent; less than that comes and goes with what the tasks do at the moment
 
 ZERO = ("lost", "duplicated", "out of order", "never settled", "wrong ends", "streams that failed")
 
