@@ -393,6 +393,11 @@ def test_a_complete_event_beyond_the_limit_is_an_error() -> None:
         decoder.feed(b"")
 
 
+def test_an_event_beyond_the_limit_is_an_error_at_once_behind_blocks_that_are_no_events() -> None:
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        SSEDecoder(max_event_size=100).feed(b": ping\n\ndata: " + b"x" * 200)
+
+
 LIMIT = 2**18
 ENDLESS = {
     "a line": (b"data: ", b"x" * 1000),
