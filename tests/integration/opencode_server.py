@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,22 +27,16 @@ QUESTION = "que_218fc92f1001bYsFo7Qspswhsu"
 """What the session `ASKING` waits for."""
 
 _WHERE = Path(__file__).parents[1] / "transcripts" / "opencode"
-_TURNS = ("11-sub-agent", "10-retry")
+_TURNS = ("10-retry", "11-sub-agent")  # in the order of their times, which their ids bear, too
 _GAP = 0.0005  # seconds from one event to the next
-_TIMES = re.compile(r"\b(1795\d{9})\b")
 
 
-def recorded(name: str, session: str, turn: int) -> Iterator[dict[str, Any]]:
-    """Read the events of a recording, as if they happened now, in a session."""
+def recorded(name: str, session: str) -> Iterator[dict[str, Any]]:
+    """Read the events of a recording, as events of a session."""
     text = (_WHERE / f"{name}.sse").read_text("utf-8")
     found = re.search(r'"session.created","properties":{"sessionID":"(\w+)"', text)
-    first = _TIMES.search(text)
     assert found is not None
-    assert first is not None
-    later = int(time.time() * 1000) - int(first[1])
-    text = text.replace(found[1], session).replace("msg_", f"msg_{turn}_")
-    text = _TIMES.sub(lambda moment: str(int(moment[1]) + later), text)
-    for block in text.split("\n\n"):
+    for block in text.replace(found[1], session).split("\n\n"):
         event = json.loads(block.removeprefix("data: ")) if block else {"type": ""}
         if event["type"].startswith(("session.", "message.", "permission.", "question.")):
             yield event
@@ -59,6 +52,10 @@ class Session(Scripted):
         self.messages: dict[str, dict[str, Any]] = {}
         self.turns = 0
 
+    @property
+    def is_idle(self) -> bool:
+        return bool(self.status["type"] == "idle")
+
     def message(self, id: str) -> dict[str, Any]:
         return self.messages.setdefault(id, {"info": {"id": id}, "parts": {}})
 
@@ -69,17 +66,19 @@ class OpenCodeServer(PlatformServer[Session]):
     def __init__(self) -> None:
         super().__init__()
         self.line = self.tasks[""] = Session("")
+        self._last_id = "evt_218fa0000000"  # before all that is recorded
         self.asked_for: dict[str, dict[str, dict[str, Any]]] = {"permission": {}, "question": {}}
 
     def ask(self) -> None:
         """Let a session wait for the answer to a question."""
-        for event in recorded("12-question", ASKING, 0):
+        for event in recorded("12-question", ASKING):
             self.tell(event)
             if event["type"] == "question.asked":
                 return
 
     def tell(self, event: dict[str, Any]) -> None:
         """Let an event happen: store what it changes, and send it."""
+        self._last_id = event["id"]
         what, _, how = event["type"].partition(".")
         told = event["properties"]
         session = self._known(told.get("sessionID", ""))
@@ -99,10 +98,10 @@ class OpenCodeServer(PlatformServer[Session]):
                 self.asked_for[what].pop(told["requestID"], None)
             case _:
                 pass
-        self.line.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.line.write(_written(event))
 
     def say(self, type: str, **properties: Any) -> None:
-        self.tell({"id": f"evt_{time.time_ns()}", "type": type, "properties": properties})
+        self.tell({"id": self._last_id, "type": type, "properties": properties})
 
     def _known(self, id: str) -> Session:
         return self.tasks.setdefault(id, Session(id))
@@ -145,8 +144,10 @@ class OpenCodeServer(PlatformServer[Session]):
 
     async def _event(self, request: web.Request, body: Any) -> web.StreamResponse:
         stream = Stream(request)
-        connected = b'data: {"id":"evt_0","type":"server.connected","properties":{}}\n\n'
-        return await self.carry(request, stream, self.line, lambda: stream.write(connected))
+        connected = {"id": self._last_id, "type": "server.connected", "properties": {}}
+        return await self.carry(
+            request, stream, self.line, lambda: stream.write(_written(connected))
+        )
 
     async def _list(self, request: web.Request, body: Any) -> web.StreamResponse:
         infos = [task.info for id, task in self.tasks.items() if id]
@@ -159,8 +160,8 @@ class OpenCodeServer(PlatformServer[Session]):
         return web.json_response(session.info)
 
     async def _status(self, request: web.Request, body: Any) -> web.StreamResponse:
-        words = {id: task.status for id, task in self.tasks.items()}
-        return web.json_response({id: word for id, word in words.items() if word["type"] != "idle"})
+        words = {id: task.status for id, task in self.tasks.items() if not task.is_idle}
+        return web.json_response(words)
 
     async def _session(self, request: web.Request, body: Any) -> web.StreamResponse:
         return web.json_response(self.tasks[request.match_info["id"]].info)
@@ -183,7 +184,7 @@ class OpenCodeServer(PlatformServer[Session]):
         session = self.tasks[request.match_info["id"]]
         name = _TURNS[session.turns % len(_TURNS)]
         session.turns += 1
-        events = recorded(name, session.info["id"], session.turns)
+        events = recorded(name, session.info["id"])
         session.play([at(i * _GAP, self._happening(event)) for i, event in enumerate(events)])
         return web.Response(status=204)
 
@@ -192,7 +193,7 @@ class OpenCodeServer(PlatformServer[Session]):
 
     async def _abort(self, request: web.Request, body: Any) -> web.StreamResponse:
         session = self.tasks[request.match_info["id"]]
-        if session.status["type"] != "idle":
+        if not session.is_idle:
             session.close()
             self.say("session.status", sessionID=session.info["id"], status={"type": "idle"})
         return web.json_response(True)
@@ -207,6 +208,10 @@ class OpenCodeServer(PlatformServer[Session]):
             return _not_found("No such request")
         self.say(f"{kind}.replied", sessionID=asked["sessionID"], requestID=id, **body)
         return web.json_response(True)
+
+
+def _written(event: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
 def _not_found(message: str) -> web.Response:

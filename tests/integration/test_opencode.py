@@ -46,10 +46,13 @@ async def platform(server: OpenCodeServer) -> AsyncIterator[OpenCode]:
 async def test_recorded_turns_are_told_and_listed(server: OpenCodeServer) -> None:
     async with Client(OpenCode(server.url, password=PASSWORD)) as client:
         task = await client.agent("build").run("Go", title="A title")
-        result = await task.result(timeout=10)
+        results = [await task.result(timeout=10)]
+        await task.send("And?")
+        results.append(await task.result(timeout=10))
         listed = [each.id async for each in client.agent("build").tasks()]
 
-    assert (result.status, result.text) == ("completed", "tok1 tok2 tok3 ")
+    assert [each.status for each in results] == ["cancelled", "completed"]
+    assert [each.text for each in results] == ["tok1 tok2 tok3 "] * 2
     assert server.asked("make")[0].body == {"agent": "build", "title": "A title"}
     assert task.id in listed
 
@@ -104,13 +107,18 @@ async def test_what_somebody_else_has_answered_is_answered_no_more(
 async def test_a_session_that_is_deleted_while_it_is_listed_is_left_out(
     server: OpenCodeServer, platform: OpenCode
 ) -> None:
-    first, second = [await platform.start(BUILD, "Go") for _ in range(2)]
-    await until(lambda: all(task.status["type"] == "idle" for task in server.tasks.values()))
-    server.faults["messages"] = [Fault(404)]
-    async with aclosing(platform.list_tasks(BUILD)) as pages:
-        listed = {each.id async for page in pages for each in page}
+    async def listed() -> set[str]:
+        async with aclosing(platform.list_tasks(BUILD)) as pages:
+            return {each.id async for page in pages for each in page}
 
-    assert len(listed & {first.id, second.id}) == 1
+    started = [await platform.start(BUILD, "Go") for _ in range(2)]
+    sessions = [server.tasks[each.id] for each in started]
+    await until(lambda: all(len(each.messages) > 1 and each.is_idle for each in sessions))
+    everything = await listed()
+    assert everything >= {each.id for each in started}
+    server.faults["messages"] = [Fault(404)]
+
+    assert len(everything - await listed()) == 1
 
 
 async def test_a_session_that_is_being_compacted_runs(
