@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 __all__ = ["hidden", "secrets_of"]
 
 _SHORTEST = 4  # what is shorter would blacken every other word
+_OTHERS = re.compile(r"[^0-9A-Za-z]+")
 _PART = 8  # the least length of a part of a header that counts as a credential of its own
 
 
@@ -37,10 +38,18 @@ def secrets_of(values: Mapping[str, str], *, between: str = ":;,") -> tuple[str,
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
     """Replace secrets by `***`, also where they are written as in JSON or in a URL."""
-    patterns = sorted({each for each in secrets if len(each) >= _SHORTEST}, key=len, reverse=True)
+    # A pattern is slow to make, and Python keeps it: few texts have something to hide.
+    folded = text.casefold()
+    likely = {each for each in secrets if len(each) >= _SHORTEST and _plain(each) in folded}
+    patterns = sorted(likely, key=len, reverse=True)
     if not patterns:
         return text
     return re.sub("|".join(map(_pattern, patterns)), "***", text, flags=re.IGNORECASE)
+
+
+def _plain(secret: str) -> str:
+    """Give the longest part that is written in one way only, but for its case."""
+    return max(_OTHERS.split(secret), key=len).casefold()
 
 
 def _pattern(secret: str) -> str:

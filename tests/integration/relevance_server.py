@@ -1,24 +1,57 @@
 """A scripted Relevance AI: it speaks the wire protocol on loopback, and fails as it is told.
 
-A script is a list of steps, `at(seconds, *happenings)`; every trigger plays the next one. What
-happens can also be done directly, by the methods of `Conversation`.
+Every trigger plays the next script. What happens can also be done directly, by the methods of
+`Conversation`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+
+from tests.integration.platform_server import (
+    RESET,
+    Answer,
+    Fault,
+    PlatformServer,
+    Request,
+    Scripted,
+    Step,
+    Stream,
+    at,
+)
+
+__all__ = [
+    "KEY",
+    "PROJECT",
+    "RESET",
+    "Conversation",
+    "Drop",
+    "Fault",
+    "Put",
+    "Raw",
+    "RelevanceServer",
+    "Request",
+    "Say",
+    "State",
+    "Step",
+    "agent",
+    "at",
+    "failure",
+    "iso",
+    "now",
+    "relevance_server",
+    "tool",
+    "user",
+]
 
 PROJECT, KEY = "p-1", "sk-secret-of-the-project"
 TAKEN = 0.0  # seconds that a trigger takes
@@ -110,46 +143,6 @@ class Drop:
 
 
 @dataclass
-class Step:
-    after: float
-    happenings: tuple[Any, ...]
-
-
-def at(after: float, *happenings: Any) -> Step:
-    return Step(after, happenings)
-
-
-@dataclass
-class Fault:
-    """How to answer a request instead of as usual.
-
-    Attributes:
-        status: The HTTP status; 0 resets the connection.
-        body: The body, instead of the usual answer.
-        wait: Seconds to wait before that; with `status` None, the usual answer follows.
-    """
-
-    status: int | None = 500
-    body: bytes = b'{"message": "the platform is down"}'
-    headers: dict[str, str] = field(default_factory=dict)
-    kind: str = "application/json"
-    wait: float = 0.0
-
-
-RESET = 0
-
-
-@dataclass
-class Request:
-    time: float
-    route: str
-    path: str
-    body: Any
-    headers: dict[str, str]
-    query: dict[str, str]
-
-
-@dataclass
 class Message:
     id: str
     time: datetime
@@ -169,10 +162,11 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-class Conversation:
+class Conversation(Scripted):
     """A task."""
 
     def __init__(self, task_id: str, owner: str, kind: str) -> None:
+        super().__init__()
         self.id = task_id
         self.owner = owner
         self.kind = kind
@@ -180,8 +174,6 @@ class Conversation:
         self.state = "idle"
         self.turns = 0
         self.created = self.updated = now()
-        self.streams: set[_Stream] = set()
-        self.timers: list[asyncio.TimerHandle] = []
         self._messages: dict[str, Message] = {}
         self._newest = now()
 
@@ -211,14 +203,6 @@ class Conversation:
         event = {"type": type_, "documentId": message_id, "content": text}
         self.write(b"data: " + json.dumps(event).encode() + b"\n\n")
 
-    def write(self, data: bytes) -> None:
-        for stream in list(self.streams):
-            stream.write(data)
-
-    def drop(self) -> None:
-        for stream in list(self.streams):
-            stream.cut()
-
     def messages(self) -> list[Message]:
         return sorted(self._messages.values(), key=lambda each: (each.time, each.order))
 
@@ -237,87 +221,53 @@ class Conversation:
             case _:
                 happening(self)
 
-    def play(self, script: Sequence[Step]) -> None:
-        loop = asyncio.get_running_loop()
-        for step in script:
-            for happening in step.happenings:
-                if step.after <= 0:
-                    self.happen(happening)
-                else:
-                    handle = loop.call_later(step.after, self.happen, happening)
-                    self.timers.append(handle)
 
-
-class _Stream:
+class _Stream(Stream):
     """One connection that carries events."""
 
-    def __init__(self, response: web.StreamResponse, request: web.Request) -> None:
-        self.ended = asyncio.Event()
-        self.sent = 0
-        self.cut_after: int | None = None
-        self._response = response
-        self._request = request
+    def __init__(self, request: web.Request, cut_after: int | None) -> None:
+        super().__init__(request)
+        self._left = cut_after
 
     def write(self, data: bytes) -> None:
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            return
-        if self.cut_after is not None and self.sent >= self.cut_after:
-            transport.write(b"%x\r\n" % len(data) + data[: len(data) // 2])  # in the middle
+        if self._left == 0:
+            transport = self._request.transport
+            if transport is not None and not transport.is_closing():
+                transport.write(b"%x\r\n" % len(data) + data[: len(data) // 2])  # in the middle
             self.cut()
             return
-        self.sent += 1
-        transport.write(b"%x\r\n" % len(data) + data + b"\r\n")
-
-    def cut(self) -> None:
-        self.ended.set()
-        if self._request.transport is not None:
-            self._request.transport.close()
-
-    def finish(self) -> None:
-        self.ended.set()
+        if self._left is not None:
+            self._left -= 1
+        super().write(data)
 
 
-class RelevanceServer:
-    """Answers.
+class RelevanceServer(PlatformServer[Conversation]):
+    """Answers; faults by route: "metadata", "view", "trigger", "stream" ...
 
     Attributes:
-        scripts: What each trigger plays; the last one again and again.
-        faults: Faults by route, used up in order: "metadata", "view", "trigger", "stream" ...
-        always: Faults by route that stay.
         keeps: Which end of the messages a full answer keeps.
         ways: What else `view` and `messages` understand: "before", "page".
         page_limit: The most messages in one answer.
         tokens: How long stream tokens live, in seconds; None: there are none.
-        cuts: After how many events to cut each stream that is opened, used up in order.
         uploads: What was uploaded: path, content type, tagging, bytes, all headers.
-        requests: What was asked for.
         most_at_once: How many requests but streams were being answered at once, at most.
         on_trigger: Plays a conversation instead of a script.
     """
 
     def __init__(self) -> None:
-        self.scripts: list[Sequence[Step]] = []
-        self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
-        self.always: dict[str, Fault] = {}
+        super().__init__()
         self.keeps = "newest"
         self.ways: set[str] = set()
         self.page_limit = 1000
         self.tokens: float | None = 3600.0
-        self.cuts: list[int] = []
         self.uploads: list[dict[str, Any]] = []
-        self.requests: list[Request] = []
         self.agents: dict[str, dict[str, Any]] = {}
         self.workforces: dict[str, str] = {}
-        self.tasks: dict[str, Conversation] = {}
         self.embed_keys: dict[str, str] = {}
         self.trigger_state = "starting-up"
         self.on_trigger: Callable[[Conversation, str, list[dict[str, str]]], None] | None = None
-        self.on_request: Callable[[Request], None] = lambda _: None
-        self.most_streams = 0
         self.most_at_once = 0
         self._inside = 0
-        self.url = ""
         self._valid: dict[str, tuple[str, float]] = {}  # token -> task, when it expires
         self.add_agent("agent-1")
         self.workforces["workforce-1"] = "The workforce"
@@ -342,21 +292,16 @@ class RelevanceServer:
         self.tasks[task.id] = task
         return task
 
-    def asked(self, *routes: str) -> list[Request]:
-        return [each for each in self.requests if each.route in routes]
-
-    @property
-    def open_streams(self) -> int:
-        return sum(len(task.streams) for task in self.tasks.values())
-
     def expire_tokens(self) -> None:
         self._valid.clear()
 
     # ------------------------------------------------------------------ answering
 
-    def routes(self) -> list[web.RouteDef]:
+    files = frozenset({"put"})
+
+    def table(self) -> list[tuple[str, str, str, Answer]]:
         latest = "/latest"
-        table: list[tuple[str, str, str, Any]] = [
+        return [
             ("GET", f"{latest}/agents/{{agent}}/get", "agent", self._agent),
             ("POST", f"{latest}/agents/list", "agents", self._agents),
             ("POST", f"{latest}/agents/trigger", "trigger", self._trigger),
@@ -384,63 +329,23 @@ class RelevanceServer:
             ("PUT", "/store/{name}", "put", self._put),
             ("GET", "/v1/stream", "stream", self._stream),
         ]
-        return [web.route(m, path, self._answering(name, do)) for m, path, name, do in table]
 
-    def _answering(self, route: str, do: Any) -> Any:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if route == "stream":
-                return await reply(request)
-            self._inside += 1
-            self.most_at_once = max(self.most_at_once, self._inside)
-            try:
-                return await reply(request)
-            finally:
-                self._inside -= 1
+    async def answer(self, route: str, do: Answer, request: web.Request) -> web.StreamResponse:
+        if route == "stream":
+            return await super().answer(route, do, request)
+        self._inside += 1
+        self.most_at_once = max(self.most_at_once, self._inside)
+        try:
+            return await super().answer(route, do, request)
+        finally:
+            self._inside -= 1
 
-        async def reply(request: web.Request) -> web.StreamResponse:
-            body = None
-            if request.can_read_body and route != "put":
-                body = await request.json()
-            asked = Request(
-                asyncio.get_running_loop().time(),
-                route,
-                request.path,
-                body,
-                dict(request.headers),
-                dict(request.query),
-            )
-            self.requests.append(asked)
-            self.on_request(asked)
-            queue = self.faults[route]
-            fault = queue.pop(0) if queue else self.always.get(route)
-            if fault is not None:
-                await asyncio.sleep(fault.wait)
-                if fault.status == RESET:
-                    return self._reset(request)
-                if fault.status is not None:
-                    return web.Response(
-                        status=fault.status,
-                        body=fault.body,
-                        headers=fault.headers,
-                        content_type=fault.kind,
-                    )
-            if route not in ("embed", "put", "stream") and not self._authorized(request):
-                return _refused(401, f"bad key {request.headers.get('Authorization')}")
-            response: web.StreamResponse = await do(request, body)
-            return response
-
-        return answer
-
-    def _authorized(self, request: web.Request) -> bool:
-        keys = (KEY, *self.embed_keys)
-        return request.headers.get("Authorization") in [f"{PROJECT}:{key}" for key in keys]
-
-    def _reset(self, request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        sock = request.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-        return web.Response()
+    def refusal(self, route: str, request: web.Request) -> web.Response | None:
+        said = request.headers.get("Authorization")
+        keys = [f"{PROJECT}:{key}" for key in (KEY, *self.embed_keys)]
+        if route in ("embed", "put", "stream") or said in keys:
+            return None
+        return _refused(401, f"bad key {said}")
 
     def _task(self, request: web.Request) -> Conversation | None:
         task = self.tasks.get(request.match_info["task"])
@@ -489,8 +394,8 @@ class RelevanceServer:
         )
         if self.on_trigger is not None:
             self.on_trigger(task, message["content"], files)
-        elif self.scripts:
-            task.play(self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0])
+        else:
+            self.play_next(task)
         return task
 
     async def _meta(self, request: web.Request, body: Any) -> web.StreamResponse:
@@ -651,22 +556,13 @@ class RelevanceServer:
         if scheme != "Bearer" or expires < now().timestamp():
             return _refused(401, f"the token {token} is refused")
         task = self.tasks[task_id]
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        stream = _Stream(response, request)
-        stream.cut_after = self.cuts.pop(0) if self.cuts else None
-        task.streams.add(stream)
-        self.most_streams = max(self.most_streams, self.open_streams)
-        handle = asyncio.get_running_loop().call_later(
-            max(0.0, expires - now().timestamp()), stream.finish
-        )
+        stream = _Stream(request, self.cuts.pop(0) if self.cuts else None)
+        left = max(0.0, expires - now().timestamp())
+        handle = asyncio.get_running_loop().call_later(left, stream.finish)
         try:
-            await stream.ended.wait()
+            return await self.carry(request, stream, task)
         finally:
             handle.cancel()
-            task.streams.discard(stream)
-        return response
 
 
 def _metadata(task: Conversation) -> dict[str, Any]:
@@ -690,19 +586,5 @@ def _refused(status: int, message: str) -> web.Response:
 async def relevance_server() -> AsyncIterator[RelevanceServer]:
     """Serve on loopback until the block is left."""
     server = RelevanceServer()
-    app = web.Application(client_max_size=64 * 2**20)
-    app.add_routes(server.routes())
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with server.served():
         yield server
-    finally:
-        for task in server.tasks.values():
-            for timer in task.timers:
-                timer.cancel()
-            for stream in list(task.streams):
-                stream.finish()
-        await runner.cleanup()

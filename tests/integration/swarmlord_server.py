@@ -1,27 +1,35 @@
 """A scripted Swarmlord: it speaks the wire protocol on loopback, and fails as it is told.
 
-A script is a list of steps, `at(seconds, happening...)`, a happening being a function of the
-`Session`; every prompt plays the next one. What happens can also be done directly.
+What happens in a script is a function of the `Session`; every prompt plays the next script. It can
+also be done directly.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import struct
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import BodyPartReader, web
 
+from tests.integration import platform_server
+from tests.integration.platform_server import (
+    RESET,
+    Answer,
+    PlatformServer,
+    Scripted,
+    Step,
+    Stream,
+    at,
+)
+
+__all__ = ["KEY", "RESET", "Fault", "Session", "Step", "SwarmlordServer", "at", "swarmlord_server"]
+
 KEY = "slsk_secret-of-the-account"
-RESET = 0
 
 
 def now() -> int:
@@ -29,44 +37,15 @@ def now() -> int:
 
 
 @dataclass
-class Fault:
-    """How to answer a request instead of as usual.
-
-    Attributes:
-        status: The HTTP status; RESET resets the connection; None: the usual answer, but late.
-        body: The body, instead of the usual answer.
-        wait: Seconds to wait before that.
-    """
-
-    status: int | None = 500
+class Fault(platform_server.Fault):
     body: bytes = b'{"error": "the platform is down", "traceId": "trace-1"}'
-    headers: dict[str, str] = field(default_factory=dict)
-    wait: float = 0.0
 
 
-@dataclass
-class Request:
-    route: str
-    path: str
-    body: Any
-    headers: dict[str, str]
-    query: dict[str, str]
-
-
-@dataclass
-class Step:
-    after: float
-    happenings: tuple[Callable[[Session], Any], ...]
-
-
-def at(after: float, *happenings: Callable[[Session], Any]) -> Step:
-    return Step(after, happenings)
-
-
-class Session:
+class Session(Scripted):
     """A session: its events, and who watches them."""
 
     def __init__(self, server: SwarmlordServer, id: str, agent: str) -> None:
+        super().__init__()
         self.server = server
         self.id = id
         self.agent = agent
@@ -76,8 +55,6 @@ class Session:
         self.extra: dict[str, Any] = {}
         self.created = self.updated = now()
         self.events: list[dict[str, Any]] = []
-        self.streams: set[_Stream] = set()
-        self.timers: list[asyncio.TimerHandle] = []
         self.prompts = 0
         self.media: dict[str, bytes] = {}
 
@@ -121,31 +98,13 @@ class Session:
         self.emit("session.aborted", **({"reason": reason} if reason else {}))
         self.become(status)
 
-    def raw(self, data: bytes) -> None:
-        for stream in list(self.streams):
-            stream.write(data)
 
-    def drop(self) -> None:
-        for stream in list(self.streams):
-            stream.cut()
-
-    def play(self, script: Sequence[Step]) -> None:
-        loop = asyncio.get_running_loop()
-        for step in script:
-            for happening in step.happenings:
-                if step.after <= 0:
-                    happening(self)
-                else:
-                    self.timers.append(loop.call_later(step.after, happening, self))
-
-
-class _Stream:
+class _Stream(Stream):
     """One connection that carries events."""
 
     def __init__(self, server: SwarmlordServer, request: web.Request) -> None:
-        self.ended = asyncio.Event()
+        super().__init__(request)
         self._server = server
-        self._request = request
         self._left = server.cuts.pop(0) if server.cuts else None
 
     def send(self, event: dict[str, Any]) -> None:
@@ -165,28 +124,11 @@ class _Stream:
         for _ in range(2 if self._server.repeats else 1):
             self.write(data)
 
-    def write(self, data: bytes) -> None:
-        transport = self._request.transport
-        if transport is not None and not transport.is_closing() and not self.ended.is_set():
-            transport.write(b"%x\r\n" % len(data) + data + b"\r\n")
 
-    def cut(self) -> None:
-        self.ended.set()
-        if self._request.transport is not None:
-            self._request.transport.close()
-
-    def finish(self) -> None:
-        self.ended.set()
-
-
-class SwarmlordServer:
-    """Answers.
+class SwarmlordServer(PlatformServer[Session]):
+    """Answers; faults by route: "agent", "prompt", "events", "history", "info"...
 
     Attributes:
-        scripts: What each prompt plays; the last one again and again.
-        faults: Faults by route, used up in order: "agent", "prompt", "events", "history", "info"...
-        always: Faults by route that stay.
-        cuts: After how many events to cut each stream that is opened, used up in order.
         skips: Numbers of events that one stream leaves out once.
         lost: Numbers of events that no stream tells.
         forgotten: Numbers of events that the history does not tell.
@@ -196,15 +138,12 @@ class SwarmlordServer:
         wrap: Makes an answer of the events of a history.
         uploads: What was uploaded: name, content type, bytes.
         webhooks: What was registered.
-        requests: What was asked for.
         on_prompt, on_abort: Play a session instead of a script.
     """
 
     def __init__(self) -> None:
-        self.scripts: list[Sequence[Step]] = []
-        self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
-        self.always: dict[str, Fault] = {}
-        self.cuts: list[int] = []
+        super().__init__()
+        self.sessions = self.tasks  # as they are called here
         self.skips: set[int] = set()
         self.lost: set[int] = set()
         self.forgotten: set[int] = set()
@@ -213,31 +152,22 @@ class SwarmlordServer:
         self.wrap: Callable[[list[dict[str, Any]]], Any] = list
         self.uploads: list[dict[str, Any]] = []
         self.webhooks: list[dict[str, Any]] = []
-        self.requests: list[Request] = []
         self.agents = {"writer"}
-        self.sessions: dict[str, Session] = {}
         self.on_prompt: Callable[[Session, str, list[dict[str, Any]]], None] | None = None
         self.on_abort: Callable[[Session], None] = lambda session: session.abort("user")
-        self.most_streams = 0
-        self.url = ""
 
     def add_session(self, agent: str = "writer", id: str | None = None) -> Session:
         session = Session(self, id or f"ses_{uuid.uuid4().hex[:8]}", agent)
         self.sessions[session.id] = session
         return session
 
-    def asked(self, *routes: str) -> list[Request]:
-        return [each for each in self.requests if each.route in routes]
-
-    @property
-    def open_streams(self) -> int:
-        return sum(len(session.streams) for session in self.sessions.values())
-
     # ------------------------------------------------------------------ answering
 
-    def routes(self) -> list[web.RouteDef]:
+    files = frozenset({"upload"})
+
+    def table(self) -> list[tuple[str, str, str, Answer]]:
         session = "/session/{id}"
-        table: list[tuple[str, str, str, Any]] = [
+        return [
             ("POST", "/agent/{name}/session", "agent", self._make),
             ("POST", session, "prompt", self._prompt),
             ("GET", session, "info", self._info),
@@ -249,36 +179,13 @@ class SwarmlordServer:
             ("POST", f"{session}/upload", "upload", self._upload),
             ("POST", "/webhook", "webhook", self._webhook),
         ]
-        return [web.route(m, path, self._answering(name, do)) for m, path, name, do in table]
 
-    def _answering(self, route: str, do: Any) -> Any:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            body = None
-            if request.content_type == "application/json" and request.can_read_body:
-                body = await request.json()
-            headers, query = dict(request.headers), dict(request.query)
-            self.requests.append(Request(route, request.path, body, headers, query))
-            queue = self.faults[route]
-            fault = queue.pop(0) if queue else self.always.get(route)
-            if fault is not None:
-                await asyncio.sleep(fault.wait)
-                if fault.status == RESET:
-                    return _reset(request)
-                if fault.status is not None:
-                    return web.Response(
-                        status=fault.status,
-                        body=fault.body,
-                        headers=fault.headers,
-                        content_type="application/json",
-                    )
-            if request.headers.get("Authorization") != f"Bearer {KEY}":
-                return _refused(401, f"bad key {request.headers.get('Authorization')}")
-            if "id" in request.match_info and request.match_info["id"] not in self.sessions:
-                return _refused(404, "no such session")
-            response: web.StreamResponse = await do(request, body)
-            return response
-
-        return answer
+    def refusal(self, route: str, request: web.Request) -> web.Response | None:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return _refused(401, f"bad key {request.headers.get('Authorization')}")
+        if "id" in request.match_info and request.match_info["id"] not in self.sessions:
+            return _refused(404, "no such session")
+        return None
 
     def _session(self, request: web.Request) -> Session:
         return self.sessions[request.match_info["id"]]
@@ -302,8 +209,8 @@ class SwarmlordServer:
             session.become("accepted")
         if self.on_prompt is not None:
             self.on_prompt(session, text["text"], files)
-        elif self.scripts:
-            session.play(self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0])
+        else:
+            self.play_next(session)
         return web.json_response({"messageId": id}, status=202)
 
     async def _info(self, request: web.Request, body: Any) -> web.StreamResponse:
@@ -317,9 +224,7 @@ class SwarmlordServer:
     async def _delete(self, request: web.Request, body: Any) -> web.StreamResponse:
         if not self.deletes:
             return _refused(405, "not allowed")
-        session = self.sessions.pop(request.match_info["id"])
-        for stream in list(session.streams):
-            stream.finish()
+        self.sessions.pop(request.match_info["id"]).close()
         return web.json_response({})
 
     async def _history(self, request: web.Request, body: Any) -> web.StreamResponse:
@@ -363,29 +268,14 @@ class SwarmlordServer:
         return web.json_response({})
 
     async def _events(self, request: web.Request, body: Any) -> web.StreamResponse:
-        session = self._session(request)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        stream = _Stream(self, request)
+        session, stream = self._session(request), _Stream(self, request)
         after = 0 if self.deaf else int(request.headers.get("Last-Event-ID", "0"))
-        for event in session.events[after:]:
-            stream.send(event)
-        session.streams.add(stream)
-        self.most_streams = max(self.most_streams, self.open_streams)
-        try:
-            await stream.ended.wait()
-        finally:
-            session.streams.discard(stream)
-        return response
 
+        def replay() -> None:
+            for event in session.events[after:]:
+                stream.send(event)
 
-def _reset(request: web.Request) -> web.StreamResponse:
-    assert request.transport is not None
-    sock = request.transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()
-    return web.Response()
+        return await self.carry(request, stream, session, replay)
 
 
 def _refused(status: int, message: str) -> web.Response:
@@ -396,19 +286,5 @@ def _refused(status: int, message: str) -> web.Response:
 async def swarmlord_server() -> AsyncIterator[SwarmlordServer]:
     """Serve on loopback until the block is left."""
     server = SwarmlordServer()
-    app = web.Application(client_max_size=64 * 2**20)
-    app.add_routes(server.routes())
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with server.served():
         yield server
-    finally:
-        for session in server.sessions.values():
-            for timer in session.timers:
-                timer.cancel()
-            for stream in list(session.streams):
-                stream.finish()
-        await runner.cleanup()

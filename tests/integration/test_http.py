@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import socket
 import traceback
 import weakref
 import zlib
@@ -18,6 +19,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 
 from rxtasks.errors import (
@@ -176,6 +178,7 @@ async def test_the_caller_says_what_is_not_found() -> None:
         (b'{"error": {"message": "no such thing"}}', ": no such thing"),
         (b'{"name": "NotFound", "data": {"message": "no such thing"}}', ": no such thing"),
         (b'{"error": "' + b"x" * 1000 + b'"}', ": " + "x" * 300),
+        (b'{"error": {"error": {"error": {"error": "no such thing"}}}}', ""),
         (b'{"error": 7}', ""),
         (b'["error"]', ""),
         (b"<html>secret</html>", ""),
@@ -519,6 +522,61 @@ async def test_sessions_come_from_the_factory_and_are_closed() -> None:
         assert server.header("connection") == "close"
         await http.aclose()
     assert all(session.closed for session in made)
+    assert_no_tasks()
+
+
+async def test_a_session_that_somebody_else_has_closed_is_refused() -> None:
+    made: list[aiohttp.ClientSession] = []
+
+    def factory() -> aiohttp.ClientSession:
+        made.append(aiohttp.ClientSession())
+        return made[-1]
+
+    async with raw_server([answer("200 OK", b"{}"), "close"]) as server:
+        http = client(server.url, options=HttpOptions(session_factory=factory))
+        await http.request("GET", "/")
+        await made[0].close()
+        with pytest.raises(ClientClosed, match="aiohttp session"):
+            await http.request("GET", "/")
+        await http.aclose()
+
+
+class Names(AbstractResolver):
+    """Knows no name, or takes for ever."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        self._hangs = hangs
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if self._hangs:
+            await asyncio.Event().wait()
+        raise OSError(None, "DNS lookup failed")
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("hangs", "said"),
+    [
+        (False, "failed: the host x.test has no address"),
+        (True, "failed: no connection to .* in 0.2 s"),
+    ],
+)
+async def test_a_host_without_an_address_is_a_transport_error(hangs: bool, said: str) -> None:
+    def factory() -> aiohttp.ClientSession:
+        names = Names(hangs=hangs)
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=names))
+
+    timeouts = Timeouts(connect=0.2, request=5.0)
+    options = HttpOptions(session_factory=factory, timeouts=timeouts)
+    http = client("http://x.test", options=options)
+    with pytest.raises(TransportError, match=said) as caught:
+        await http.request("POST", "/", once=True)
+    assert not caught.value.maybe_accepted  # nothing was sent
+    await http.aclose()
     assert_no_tasks()
 
 

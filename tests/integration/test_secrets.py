@@ -22,7 +22,7 @@ from rxtasks.platforms.base import Platform, TaskRef, Want
 from rxtasks.webhooks import StandardWebhooks, SwarmlordScheme, WebhookReceiver, sign
 from rxtasks.wire.http import HttpOptions, Timeouts
 from tests.integration.raw_server import free_port
-from tests.property.foreign import FOREIGN, Foreign
+from tests.property.foreign import FOREIGN, Foreign, watched
 
 OPTIONS = HttpOptions(timeouts=Timeouts(request=2.0, stream_open=2.0, stream_idle=0.3))
 
@@ -46,8 +46,15 @@ class Echo:
 def told(request: web.Request) -> list[str]:
     """List all that a request says, as it is sent and as it is meant."""
     values = [*request.headers.values(), *request.query.values(), request.rel_url.raw_query_string]
+    values += [text for value in values if (text := plain(value))]
     parts = [part for value in values for part in value.replace(":", " ").split()]
     return list(dict.fromkeys([*values, *map(unquote, values), *parts]))
+
+
+def plain(value: str) -> str:
+    """Read the user's name and the password out of Basic credentials."""
+    scheme, _, basic = value.partition(" ")
+    return base64.b64decode(basic).decode() if scheme == "Basic" else ""
 
 
 @asynccontextmanager
@@ -186,13 +193,14 @@ class Readable:
 
 async def ask_for_everything(platform: Platform, foreign: Foreign, readable: Readable) -> None:
     agent = foreign.agent
-    ref = TaskRef("a-task", agent)
+    ref = foreign.ref
     can_attach = platform.capabilities.attachments and agent.kind == "agent"
     files = [Attachment(name="a.txt", data=b"abc")] if can_attach else []
 
     async def stream() -> None:
         started = await platform.start(agent, "Go")
-        async with aclosing(platform.open_stream(TaskRef(started.id, agent), None)) as batches:
+        whose = watched(platform, TaskRef(started.id, agent))
+        async with aclosing(platform.open_stream(whose, None)) as batches:
             async for batch in batches:
                 if batch.items:
                     return
@@ -217,7 +225,7 @@ async def watch(platform: Platform, foreign: Foreign, readable: Readable) -> Non
     """Run a task as a program does, and look at all that its streams tell of faults."""
     cadence = Cadence(fastest=0.02, running_metadata=0.05, running_messages=0.05)
     async with Client(platform, cadence=cadence) as client:
-        task = client.task(str(TaskRef("a-task", foreign.agent)))
+        task = client.task(str(foreign.ref))
         task.errors.subscribe(readable.show, readable.fail)
         task.updates.subscribe(readable.show, readable.fail)
         await readable.attempt(task.result(timeout=0.15))

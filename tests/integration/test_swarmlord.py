@@ -23,6 +23,7 @@ from rxtasks import (
     ClientClosed,
     ConfigurationError,
     InputRequest,
+    Message,
     RateLimited,
     ServerError,
     Task,
@@ -36,7 +37,9 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.platforms import Swarmlord
+from rxtasks.platforms.base import TaskRef
 from rxtasks.webhooks import SwarmlordScheme, WebhookReceiver, sign
+from rxtasks.wire.http import HttpOptions
 from tests.integration.serving import until
 from tests.integration.swarmlord_server import (
     KEY,
@@ -138,6 +141,33 @@ async def test_a_stream_goes_on_where_the_history_ends(server: SwarmlordServer) 
 
         assert result.text == "Hello"
         assert watch.typed("a1") == "Hello"
+
+
+@pytest.mark.parametrize(("cursor", "expected"), [("2", ["a1"]), ("7", [])])
+async def test_a_stream_goes_on_where_another_process_has_left_it(
+    server: SwarmlordServer, cursor: str, expected: list[str]
+) -> None:
+    session = server.add_session()
+    session.user("u1", "Go")
+    session.begin("a1")
+    session.add("a1", "Hello")
+    session.complete("Hello")
+    platform = Swarmlord(KEY, server.url)
+    await platform.open(HttpOptions())
+    told: list[Any] = []
+
+    async def read() -> None:
+        async for batch in platform.open_stream(TaskRef(session.id), cursor):
+            told.extend(batch.items)
+
+    reading = asyncio.create_task(read())
+    await until(lambda: server.open_streams)
+    session.close()
+    await reading
+    await platform.aclose()
+
+    assert server.asked("events")[0].headers["Last-Event-ID"] == cursor
+    assert {each.id for each in told if isinstance(each, Message)} == set(expected)
 
 
 async def test_what_does_not_exist_is_not_found(server: SwarmlordServer) -> None:

@@ -271,9 +271,9 @@ async def test_what_cannot_be_read_costs_nothing_else(
     server: SwarmlordServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def odd(session: Session) -> None:
-        session.raw(b"data: {]\n\n")
-        session.raw(b": a comment\n\n")
-        session.raw(b'data: {"type": "heartbeat"}\n\n')
+        session.write(b"data: {]\n\n")
+        session.write(b": a comment\n\n")
+        session.write(b'data: {"type": "heartbeat"}\n\n')
         session.emit("part.appended", messageId="a0", part=None)
         session.emit("part.appended", messageId=7, part={"type": "hologram", "depth": 3})
         session.emit("message.created", message=[1, 2])

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
-from rxtasks.models import Usage
-from rxtasks.platforms import Gateway, Local, Relevance
-from rxtasks.platforms.base import AgentRef, Platform
+from rxtasks.models import Attachment, Usage
+from rxtasks.platforms import Gateway, Local, OpenCode, Relevance, Swarmlord
+from rxtasks.platforms.base import AgentRef, Platform, TaskRef
 from rxtasks.platforms.relevance import EmbedKey
+from tests.integration.opencode_server import (
+    ASKING,
+    BASIC,
+    PASSWORD,
+    QUESTION,
+    opencode_server,
+)
+from tests.integration.platform_server import at
 from tests.integration.relevance_server import (
     KEY,
     PROJECT,
@@ -20,14 +28,15 @@ from tests.integration.relevance_server import (
     Say,
     State,
     agent,
-    at,
     failure,
     relevance_server,
     tool,
 )
 from tests.integration.serving import behind
+from tests.integration.swarmlord_server import KEY as SWARMLORD_KEY
+from tests.integration.swarmlord_server import swarmlord_server
 
-__all__ = ["FOREIGN", "Foreign", "relevance"]
+__all__ = ["FOREIGN", "Foreign", "relevance", "watched"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Foreign:
         secrets: What the client side sends, and nobody may ever read.
         places: Parts of paths at which a credential is used that a request before has brought.
         extras: What else can be asked of the client side, each a coroutine function of it.
+        task: A task that the server may have.
     """
 
     name: str
@@ -51,6 +61,17 @@ class Foreign:
     secrets: tuple[str, ...]
     places: tuple[str, ...] = ()
     extras: tuple[Callable[[Any], Any], ...] = ()
+    task: str = "a-task"
+
+    @property
+    def ref(self) -> TaskRef:
+        """The task, and whose it is."""
+        return TaskRef(self.task, self.agent)
+
+
+def watched(platform: Platform, ref: TaskRef) -> TaskRef | None:
+    """Say whose stream tells of a task: its own, or that of all tasks."""
+    return ref if platform.capabilities.stream_scope == "task" else None
 
 
 # ---------------------------------------------------------------------------------- Relevance AI
@@ -138,6 +159,53 @@ def _gateway(url: str) -> Gateway:
     return Gateway(url, token=_TOKEN)
 
 
+# ---------------------------------------------------------------------------------- Swarmlord
+
+_TURN = [
+    at(
+        0,
+        lambda s: s.begin("a1", tokens={"input": 3, "output": 4, "cache": {"read": 1}}, cost=0.5),
+        lambda s: s.add("a1", "hm", "reasoning"),
+        lambda s: s.add("a1", "Fir"),
+        lambda s: s.tool("a1", "grep", "running", call="c1", first=True, input={"text": "Go"}),
+        lambda s: s.tool("a1", "grep", "completed", call="c1", output={"hits": [1, None]}),
+        lambda s: s.tool("a1", "curl", "error", call="c2", first=True, error="too slow"),
+        lambda s: s.emit("permission.asked", callId="c3", tool="bash", reason="It writes."),
+        lambda s: s.emit("json_reply.failed", attempt=2, lastError="no JSON"),
+    ),
+    *(at(0.01 + i / 100, lambda s: s.add("a1", "st.")) for i in range(3)),
+    at(0.05, lambda s: s.complete("First.", tokens={"input": 3, "output": 5}, cost=0.7)),
+]
+
+
+@asynccontextmanager
+async def _swarmlord_is_served() -> AsyncIterator[str]:
+    async with swarmlord_server() as server:
+        server.scripts = [_TURN]
+        session = server.add_session(id="a-task")
+        session.user("u1", "Go")
+        session.play(_TURN[:1])
+        yield server.url
+
+
+def _swarmlord(url: str) -> Swarmlord:
+    return Swarmlord(SWARMLORD_KEY, url)
+
+
+# ---------------------------------------------------------------------------------- OpenCode
+
+
+@asynccontextmanager
+async def _opencode_is_served() -> AsyncIterator[str]:
+    async with opencode_server() as server:
+        server.ask()
+        yield server.url
+
+
+def _opencode(url: str) -> OpenCode:
+    return OpenCode(url, password=PASSWORD)
+
+
 FOREIGN: tuple[Foreign, ...] = (
     Foreign(
         "relevance",
@@ -172,5 +240,31 @@ FOREIGN: tuple[Foreign, ...] = (
         AgentRef("agent-1"),
         (_TOKEN,),
         extras=(lambda each: each.list_agents(),),
+    ),
+    Foreign(
+        "swarmlord",
+        _swarmlord_is_served,
+        _swarmlord,
+        AgentRef("writer"),
+        (SWARMLORD_KEY,),
+        ("events", "history"),
+        (
+            lambda each: each.fork("a-task"),
+            lambda each: each.upload("a-task", Attachment(name="a.txt", data=b"abc")),
+            lambda each: each.start(AgentRef("writer"), "Go", webhook="http://hook.test/"),
+        ),
+    ),
+    Foreign(
+        "opencode",
+        _opencode_is_served,
+        _opencode,
+        AgentRef("build"),
+        (BASIC, PASSWORD),
+        extras=(
+            lambda each: each.respond(TaskRef(ASKING), QUESTION, "red"),
+            lambda each: each.start(AgentRef("build"), "Go", options={"model": "fake/fake-1"}),
+            lambda each: each.list_agents(),
+        ),
+        task=ASKING,
     ),
 )

@@ -262,9 +262,11 @@ async def hostile() -> AsyncIterator[Hostile]:
                 data=await request.read(),
                 allow_redirects=False,
             ) as honest:
-                if honest.content_type == _SSE and damage.status is None:
-                    return await _stream(request, honest, damage)
-                return _answer(honest, await honest.read(), damage)
+                if honest.content_type != _SSE:
+                    return _answer(honest, await honest.read(), damage)
+                if damage.status is not None:
+                    return _answer(honest, b"", damage)  # the honest stream has no end to wait for
+                return await _stream(request, honest, damage)
 
         async def _stream(
             request: web.Request, honest: aiohttp.ClientResponse, damage: Damage

@@ -17,7 +17,7 @@ from rxtasks.models import Attachment, FatalFault
 from rxtasks.platforms.base import Platform, TaskRef, Want
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.wire.http import HttpOptions, Timeouts
-from tests.property.foreign import FOREIGN, Foreign
+from tests.property.foreign import FOREIGN, Foreign, watched
 from tests.property.hostile import DAMAGES, Damage, Hostile, hostile
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Use:
         self.platform = platform
         self.foreign = foreign
         self.ledger = Ledger()
-        self.ref = TaskRef("a-task", foreign.agent)
+        self.ref = foreign.ref
 
     async def everything(self) -> None:
         platform = self.platform
@@ -96,7 +96,8 @@ class Use:
 
     async def stream(self) -> None:
         count = 0
-        async with aclosing(self.platform.open_stream(self.ref, None)) as stream:
+        whose = watched(self.platform, self.ref)
+        async with aclosing(self.platform.open_stream(whose, None)) as stream:
             async for batch in stream:
                 for item in [*batch.items, *self.ledger.batch(batch)]:
                     self.tell(item)
@@ -154,7 +155,7 @@ async def test_a_task_survives_damaged_answers(
         async with Client(foreign.client(proxy.url), cadence=HASTE) as client:
             kind = foreign.agent.kind
             agent = getattr(client, kind)(foreign.agent.id)
-            task = await attempt(agent.run("Go")) or agent.task("a-task")
+            task = await attempt(agent.run("Go")) or agent.task(foreign.task)
             task.snapshots.subscribe(told.append, told.append)
             task.events.subscribe(told.append, told.append)
             try:

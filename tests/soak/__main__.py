@@ -29,28 +29,45 @@ _TIMEOUTS = Timeouts(connect=5.0, request=3.0, stream_open=3.0, stream_idle=5.0)
 _DRAIN = 240.0  # seconds after the end in which the last turns have to settle
 _SHOWN = 20  # complaints
 _GROWTH = 16.0  # MiB that the process may grow by after the first third, fragmentation included
+_MORE = 25.0  # per cent; less than that comes and goes with what the tasks do at the moment
 
 ZERO = ("lost", "duplicated", "out of order", "never settled", "wrong ends", "streams that failed")
 
 
 class Memory:
-    """Looks at the size of this process now and then."""
+    """Looks at the memory of this process now and then.
+
+    What the process has taken grows by what cannot be given back, since it is in pieces. So what
+    is in use is looked at as well: that grows only if something is kept.
+    """
 
     def __init__(self) -> None:
         self._sizes: list[float] = []
+        self._blocks: list[float] = []
 
     async def look(self) -> None:
         while True:
             await asyncio.sleep(5.0)
             self._sizes.append(_resident())
+            self._blocks.append(sys.getallocatedblocks())
 
     def growth(self) -> float:
-        """By how many MiB the last third is larger than the middle one, on average."""
-        third = len(self._sizes) // 3
-        if not third:
-            return 0.0
-        middle, last = self._sizes[third : 2 * third], self._sizes[-third:]
-        return sum(last) / len(last) - sum(middle) / len(middle)
+        """By how many MiB the process has grown from the middle third to the last, on average."""
+        middle, last = _thirds(self._sizes)
+        return last - middle
+
+    def more_in_use(self) -> float:
+        """By how many per cent more blocks of memory were in use in the last third."""
+        middle, last = _thirds(self._blocks)
+        return 100 * (last / middle - 1) if middle else 0.0
+
+
+def _thirds(values: list[float]) -> tuple[float, float]:
+    third = len(values) // 3
+    if not third:
+        return 0.0, 0.0
+    middle, last = values[third : 2 * third], values[-third:]
+    return sum(middle) / third, sum(last) / third
 
 
 def _resident() -> float:
@@ -171,7 +188,7 @@ class Soak:
 
     def report(self) -> bool:
         """Print the figures; returns whether all is well."""
-        figures, growth = self.figures, self.memory.growth()
+        figures, growth, more = self.figures, self.memory.growth(), self.memory.more_in_use()
         leaks = ("tasks", "timers", "threads", "sockets", "feeds")
         zero = (*ZERO, *(f"leaked {kind}" for kind in leaks), "complaints of the loop")
         counted = ("tasks", "turns", "events", "messages", "deltas")
@@ -185,7 +202,8 @@ class Soak:
         for name in zero:
             print(f"{figures[name]:>12,}  {name}")
         print(f"{growth:>12.1f}  MiB of growth, from the middle third to the last")
-        return not any(figures[name] for name in zero) and growth < _GROWTH
+        print(f"{more:>12.1f}  per cent more memory in use, likewise")
+        return not any(figures[name] for name in zero) and growth < _GROWTH and more < _MORE
 
 
 def main() -> int:

@@ -86,7 +86,7 @@ class Trouble:
                 self._server.expire_tokens()
             else:
                 for stream in task.streams:
-                    stream.write = _silence  # type: ignore[method-assign]
+                    stream.write = _silence
 
         return happen
 

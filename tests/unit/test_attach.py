@@ -7,7 +7,8 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from reactivex.disposable import Disposable
 from rxtasks import Cadence, Client, ConfigurationError, ServerError, Task, TaskStatus, TaskTimeout
 from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform, agent, at, status, typing
+from rxtasks.testing.timeline import Happening
 from rxtasks.webhooks import WebhookReceiver, sign
 
 pytestmark = pytest.mark.looptime
@@ -40,6 +42,18 @@ def script(seconds: float = 200.0) -> list[Any]:
 
 def scripted(*scripts: Any, capabilities: Capabilities = POLLS, **options: Any) -> ScriptedPlatform:
     return ScriptedPlatform(*(scripts or (script(),)), capabilities=capabilities, **options)
+
+
+@asynccontextmanager
+async def started(platform: ScriptedPlatform, cadence: Cadence = STEADY) -> AsyncIterator[Task]:
+    async with Client(platform, cadence=cadence) as client:
+        yield await client.agent("a").run("go")
+
+
+def watched(task: Task) -> list[TaskStatus]:
+    statuses: list[TaskStatus] = []
+    task.updates.subscribe(lambda update: statuses.append(update.status))
+    return statuses
 
 
 def receiver() -> WebhookReceiver:
@@ -66,8 +80,7 @@ def moments(platform: ScriptedPlatform, since: float = 0.0) -> list[float]:
 async def test_a_delivery_ends_the_waiting_at_once_and_nothing_is_polled_before() -> None:
     platform = scripted(script(20.0), latency=0.05)
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         start = now()
         with task.attach(target):
             waiting = asyncio.create_task(task.result())
@@ -85,8 +98,7 @@ async def test_a_delivery_ends_the_waiting_at_once_and_nothing_is_polled_before(
 async def test_until_the_delivery_there_are_only_safety_polls() -> None:
     platform = scripted(script(200.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         start = now()
         task.attach(target)
         waiting = asyncio.create_task(task.result())
@@ -99,8 +111,7 @@ async def test_until_the_delivery_there_are_only_safety_polls() -> None:
 
 async def test_without_a_delivery_the_safety_polls_find_the_end() -> None:
     platform = scripted(script(200.0))
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         start = now()
         task.attach(receiver())
         result = await task.result()
@@ -110,8 +121,7 @@ async def test_without_a_delivery_the_safety_polls_find_the_end() -> None:
 
 async def test_the_safety_pace_can_be_set() -> None:
     platform = scripted(script(20.0))
-    async with Client(platform, cadence=Cadence(jitter=0.0, safety=7.0)) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform, Cadence(jitter=0.0, safety=7.0)) as task:
         start = now()
         task.attach(receiver())
         assert (await task.result()).text == "Done."
@@ -139,8 +149,7 @@ async def test_attached_tasks_cost_a_fraction_of_the_polls() -> None:
 async def test_a_delivery_that_does_not_end_the_turn_brings_one_poll() -> None:
     platform = scripted(script(200.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(5.0)
@@ -169,8 +178,7 @@ async def test_deliveries_about_others_say_nothing() -> None:
 async def test_a_platform_that_announces_the_end_before_it_shows_it_is_asked_again() -> None:
     platform = scripted(script(20.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(19.0)
@@ -183,8 +191,7 @@ async def test_a_platform_that_announces_the_end_before_it_shows_it_is_asked_aga
 async def test_a_false_announcement_does_not_change_the_pace_for_long() -> None:
     platform = scripted(script(300.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(20.0)
@@ -198,8 +205,7 @@ async def test_a_false_announcement_does_not_change_the_pace_for_long() -> None:
 async def test_a_poll_that_fails_after_a_delivery_is_tried_again() -> None:
     platform = scripted(script(20.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(20.0)
@@ -213,8 +219,7 @@ async def test_a_poll_that_fails_after_a_delivery_is_tried_again() -> None:
 async def test_a_delivery_during_a_poll_brings_another_one() -> None:
     platform = scripted(script(20.2), latency=1.0)
     target = receiver()
-    async with Client(platform, cadence=Cadence(jitter=0.0, safety=20.0)) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform, Cadence(jitter=0.0, safety=20.0)) as task:
         task.attach(target)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(21.5)  # the safety poll has been under way since 21.0
@@ -232,8 +237,7 @@ async def test_a_delivery_during_a_poll_brings_another_one() -> None:
 async def test_a_delivery_that_came_before_is_not_missed() -> None:
     platform = scripted(script(1.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(0.9)
         polls = len(platform.polls)
@@ -249,8 +253,7 @@ async def test_a_delivery_that_came_before_is_not_missed() -> None:
 
 async def test_attaching_without_a_delivery_polls_once() -> None:
     platform = scripted()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(10.0)
         start = now()
@@ -262,8 +265,7 @@ async def test_attaching_without_a_delivery_polls_once() -> None:
 async def test_a_delivery_before_attaching_counts_as_doubt_whether_polls_see_it_already() -> None:
     platform = scripted(script(3.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(2.0)
         deliver(target, task)
@@ -277,8 +279,7 @@ async def test_a_delivery_before_attaching_counts_as_doubt_whether_polls_see_it_
 async def test_nothing_is_polled_while_nobody_observes() -> None:
     platform = scripted(script(5.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         await asyncio.sleep(60.0)
         deliver(target, task)
@@ -292,8 +293,7 @@ async def test_nothing_is_polled_while_nobody_observes() -> None:
 async def test_detaching_brings_the_usual_pace_back() -> None:
     platform = scripted(script(300.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         first, second = task.attach(target), task.attach(target)
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(40.0)
@@ -317,8 +317,7 @@ async def test_detaching_brings_the_usual_pace_back() -> None:
 async def test_a_receiver_that_closes_brings_the_usual_pace_back() -> None:
     platform = scripted(script(50.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(35.0)
@@ -331,11 +330,9 @@ async def test_a_receiver_that_closes_brings_the_usual_pace_back() -> None:
 async def test_a_task_that_has_settled_is_polled_seldom_and_a_delivery_tells_of_the_next() -> None:
     platform = scripted(script(5.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
-        statuses: list[TaskStatus] = []
-        task.updates.subscribe(lambda update: statuses.append(update.status))
+        statuses = watched(task)
         await asyncio.sleep(5.0)
         deliver(target, task)
         await asyncio.sleep(0.1)
@@ -344,23 +341,16 @@ async def test_a_task_that_has_settled_is_polled_seldom_and_a_delivery_tells_of_
         await asyncio.sleep(29.0)
         assert len(platform.polls) == polls
         # Somebody else begins a turn, and the platform says so.
-        platform._tasks[task.id].timeline += scripted_now(status("running"))
+        platform._tasks[task.id].timeline.append(Happening(now(), status("running")))
         deliver(target, task, "running")
         await asyncio.sleep(0.1)
         assert statuses[-1:] == [TaskStatus.RUNNING]
 
 
-def scripted_now(*items: Any) -> list[Any]:
-    from rxtasks.testing.timeline import Happening
-
-    return [Happening(now(), item) for item in items]
-
-
 async def test_a_delivery_that_is_late_brings_one_poll() -> None:
     platform = scripted(script(20.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         task.attach(target)
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(35.0)
@@ -374,8 +364,7 @@ async def test_a_delivery_that_is_late_brings_one_poll() -> None:
 async def test_the_next_turn_goes_on_in_the_same_way() -> None:
     platform = scripted(script(10.0), script(15.0))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         with task.attach(target):
             for seconds in (10.0, 15.0):
                 waiting = asyncio.create_task(task.result())
@@ -400,10 +389,8 @@ async def test_a_turn_that_begins_late_has_not_failed_to_start(begins: float) ->
     late = [at(begins, status("running")), at(60.0, agent("m1", "Done.")), at(60.0, status("idle"))]
     platform = scripted(late, capabilities=Capabilities(stream="nothing", idle_is_completed=True))
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
-        statuses: list[TaskStatus] = []
-        task.updates.subscribe(lambda update: statuses.append(update.status))
+    async with started(platform) as task:
+        statuses = watched(task)
         task.attach(target)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(60.0)
@@ -416,8 +403,7 @@ async def test_a_turn_that_begins_late_has_not_failed_to_start(begins: float) ->
 
 async def test_a_turn_that_never_starts_settles_as_before() -> None:
     platform = scripted([])
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         start = now()
         task.attach(receiver())
         result = await task.result()
@@ -433,10 +419,8 @@ async def test_a_message_that_is_finished_after_the_end_was_said_is_not_interrup
         at(33.0, agent("m1", "Done.")),
     ]
     platform = scripted(late, capabilities=Capabilities(stream="nothing", idle_is_completed=True))
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
-        statuses: list[TaskStatus] = []
-        task.updates.subscribe(lambda update: statuses.append(update.status))
+    async with started(platform) as task:
+        statuses = watched(task)
         task.attach(receiver())
         result = await task.result()
         assert (result.status, result.text) == ("completed", "Done.")
@@ -453,8 +437,7 @@ async def test_a_stream_goes_on_beside_it() -> None:
     ]
     platform = scripted(live, capabilities=DELTAS)
     target = receiver()
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         typed: list[str] = []
         task.messages.filter(lambda m: m.is_typing()).subscribe(
             lambda m: typed.append(getattr(m, "text", ""))
@@ -504,8 +487,7 @@ async def test_a_receiver_that_is_observed_elsewhere_is_refused_and_changes_noth
 
 async def test_attaching_keeps_neither_the_task_nor_its_feed_alive() -> None:
     target = receiver()
-    async with Client(scripted()) as client:
-        task = await client.agent("a").run("go")
+    async with started(scripted()) as task:
         bond = task.attach(target)
         feed = weakref.ref(task._feed)
         assert set(target._watches) == {task.id}
@@ -540,8 +522,7 @@ async def test_deliveries_and_detaching_after_the_client_has_closed_do_nothing()
 
 async def test_it_may_be_detached_on_any_thread() -> None:
     platform = scripted(script(300.0))
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         bond = task.attach(receiver())
         task.updates.subscribe(lambda _: None)
         await asyncio.sleep(31.0)
@@ -554,8 +535,7 @@ async def test_it_may_be_detached_on_any_thread() -> None:
 
 
 async def test_timing_out_while_attached_says_where_the_task_stood() -> None:
-    async with Client(scripted(), cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(scripted()) as task:
         with task.attach(receiver()), pytest.raises(TaskTimeout) as caught:
             await task.result(timeout=5.0)
         assert caught.value.status is TaskStatus.RUNNING
@@ -572,8 +552,7 @@ async def test_anything_that_can_be_watched_will_do() -> None:
             return Disposable()
 
     queue, platform = Queue(), scripted(script(20.0))
-    async with Client(platform, cadence=STEADY) as client:
-        task = await client.agent("a").run("go")
+    async with started(platform) as task:
         bond = task.attach(queue)
         waiting = asyncio.create_task(task.result())
         await asyncio.sleep(20.0)

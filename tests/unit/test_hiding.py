@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
+import re
+import uuid
 
 import pytest
 
@@ -39,6 +42,7 @@ def test_the_parts_of_a_header_are_secrets_too(value: str, secrets: set[str]) ->
         ("?key=a%2Fb%2bc%3Dd%20e&x", "?key=***&x"),
         ("?key=a%2Fb%2Bc%3Dd+e", "?key=***"),
         ("a/b+c=d", "a/b+c=d"),
+        ("A\\/B\\u002bC%3DD E", "***"),
         ("", ""),
     ],
 )
@@ -57,6 +61,15 @@ def test_letters_beyond_ascii_are_secrets_as_well() -> None:
 
 def test_nothing_is_hidden_where_there_is_no_secret() -> None:
     assert hidden("anything", []) == "anything"
+
+
+def test_a_secret_that_is_not_in_a_text_is_not_kept_in_memory() -> None:
+    """Patterns are cached, and each task may have a token of its own."""
+    secret = uuid.uuid4().hex
+
+    assert hidden("the platform is down", [f"token+{secret}"]) == "the platform is down"
+    patterns = [each.pattern for each in gc.get_objects() if isinstance(each, re.Pattern)]
+    assert not any(secret in str(pattern) for pattern in patterns)
 
 
 def test_a_filter_in_a_query_is_hidden_as_a_whole_and_not_word_by_word() -> None:

@@ -223,3 +223,24 @@ def test_a_poll_that_lacks_what_the_stream_has_told_does_not_say_what_the_last_t
     ledger.read_turn([user("u"), said("a", "One")])
 
     assert ledger.last_text == "Two"
+
+
+def test_a_poll_without_the_beginning_of_a_turn_leaves_its_error() -> None:
+    ledger = Ledger()
+    tool = ToolMessage("grep", id="t", status=ToolStatus.COMPLETED)
+    poll(ledger, user("u"), failed("e", "boom"), tool)
+
+    ledger.read_turn([tool])
+
+    assert ledger.last_error == "boom"
+
+
+def test_a_text_that_an_edit_has_brought_is_read_in_a_turn_that_nobody_has_begun() -> None:
+    ledger = Ledger()
+    poll(ledger, said("a", ""))
+    edited = [said("a", "One")]
+    poll(ledger, *edited)
+
+    ledger.read_turn(edited)
+
+    assert ledger.last_text == "One"

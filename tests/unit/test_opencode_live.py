@@ -436,6 +436,30 @@ def test_what_cannot_be_read_asks_for_a_poll_and_other_kinds_are_passed_over() -
     assert found == {"ses_1": [Hint()]}
 
 
+@pytest.mark.parametrize("place", ["an event", "the input of a tool", "another part"])
+def test_json_that_is_nested_too_deeply_costs_nothing_but_itself(place: str) -> None:
+    """How deep is too deep depends on the stack of whoever reads."""
+    for depth in (10, *range(800, 1020, 3), 100_000):
+        stream, deep = Stream(), b"[" * depth + b"]" * depth
+        part = {"sessionID": "ses", "messageID": "m", "id": "t", "type": "tool", "tool": "grep"}
+        match place:
+            case "an event":
+                properties: dict[str, Any] = {"sessionID": "ses", "part": part, "more": "@"}
+            case "the input of a tool":
+                state = {"status": "running", "input": "@"}
+                properties = {"sessionID": "ses", "part": {**part, "state": state}}
+            case _:
+                other = {**part, "type": "new", "more": "@"}
+                properties = {"sessionID": "ses", "part": other}
+        kind, data = event("message.part.updated", **properties)
+        again = event("session.status", sessionID="ses", status={"type": "busy"})
+        found = stream.play([(kind, data.replace(b'"@"', deep)), again])
+        names = [each.name for each in found.get("ses", []) if isinstance(each, ToolMessage)]
+        is_told = depth == 10 and place != "another part"
+        assert names in ([["grep"]] if is_told else [["grep"], []])
+        assert words(found["ses"]) == [("busy", "running")]
+
+
 def test_only_heartbeats_are_heartbeats() -> None:
     assert is_heartbeat([event("plugin.added", id="x"), event("server.heartbeat")])
     assert not is_heartbeat([event("plugin.added", id="x")])

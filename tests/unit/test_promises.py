@@ -667,6 +667,25 @@ async def test_await_gives_the_last_value_of_the_turn() -> None:
         assert isinstance(await task.messages.pipe(until_settled(task), ops.first()), UserMessage)
 
 
+async def test_await_raises_what_ends_the_stream() -> None:
+    platform = ScriptedPlatform(SCRIPT)
+    platform.on_poll = lambda _: AuthenticationError("no", status=401)
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        with pytest.raises(AuthenticationError):
+            await task.messages
+        with pytest.raises(AuthenticationError):
+            await task.messages.pipe(ops.take_last(1))
+
+
+async def test_what_plus_makes_of_two_streams_is_on_their_loop_as_well() -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        once = task.messages.pipe(until_settled(task))
+        values = await (once + once).pipe(ops.to_list())
+        assert finals(values) == EXPECTED * 2
+
+
 # ------------------------------------------------------------------ 9. schedulers
 
 

@@ -167,6 +167,7 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent], str, int | None, int]] = {
     "event without data is forgotten": (b"event: e\n\ndata: a\n\n", [message("a")], "", None, 0),
     "event without space": (b"event:e\ndata:a\n\n", [message("a", event="e")], "", None, 0),
     "event in UTF-8": (b"event: \xc3\xa9\ndata: a\n\n", [message("a", event="é")], "", None, 0),
+    "an invalid event": (b"event: \xff\ndata: a\n\n", [message("a", event=BAD)], "", None, 0),
     # -------------------------------------------------------------------------- id
     "id before data": (b"id: 1\ndata: a\n\n", [message("a", "1")], "1", None, 0),
     "id after data": (b"data: a\nid: 1\n\n", [message("a", "1")], "1", None, 0),
@@ -242,6 +243,10 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent], str, int | None, int]] = {
     "a comment with CRLF": (b":x\r\n\r\ndata: a\r\n\r\n", [message("a")], "", None, 1),
     "a comment in an unfinished event": (b"data: a\n:x\n", [], "", None, 1),
     "two colons are a comment": (b":: a\n\n", [], "", None, 1),
+    "comments in one block": (
+        b":x\ndata: a\n:y\ndata: b\n\n", [message("a\nb")], "", None, 2,
+    ),
+    "comments in two blocks": (b":x\n\ndata: a\n:y\n\n", [message("a")], "", None, 2),
     # -------------------------------------------------------------------------- UTF-8
     "two bytes": ("data: é\n\n".encode(), [message("é")], "", None, 0),
     "three bytes": ("data: €\n\n".encode(), [message("€")], "", None, 0),
@@ -254,6 +259,14 @@ CASES: dict[str, tuple[bytes, list[ServerSentEvent], str, int | None, int]] = {
     "a surrogate": (b"data: \xed\xa0\x80\n\n", [message(BAD * 3)], "", None, 0),
     "beyond Unicode": (b"data: \xf4\x90\x80\x80\n\n", [message(BAD * 4)], "", None, 0),
     # -------------------------------------------------------------------------- forms mixed
+    "names in capitals": (b"DATA: a\n\n", [], "", None, 0),
+    "names in capitals after usual events": (
+        b"data: a\n\nDATA: b\n\n", [message("a")], "", None, 0,
+    ),
+    "a name that contains data": (b"XXdata: XX\n\n", [], "", None, 0),
+    "data that ends and begins alike": (
+        b"data: aXX\n\ndata: XXb\n\n", [message("aXX"), message("XXb")], "", None, 0,
+    ),
     "usual forms one after the other": (
         (
             b"data:a\n\nevent:e\ndata:b\n\nid:1\ndata:c\n\nid:2\nevent:f\ndata:d\n\n"
@@ -322,6 +335,23 @@ def test_the_id_moves_only_when_its_block_is_complete() -> None:
     assert decoder.last_event_id == "7"
 
 
+def test_an_id_to_begin_with_need_not_be_valid_text() -> None:
+    decoder = SSEDecoder("7\ud800")
+    assert decoder.feed(b"data: a\n\n") == [message("a", "7?")]
+    assert decoder.last_event_id == "7?"
+
+
+@pytest.mark.parametrize("pieces", [1100, 2100, 5000])
+def test_an_event_in_many_pieces_means_the_same_and_leaves_nothing_behind(pieces: int) -> None:
+    data = "".join(f"{i}," for i in range(pieces))[:pieces]
+    decoder = SSEDecoder(max_event_size=len(data) + 6)
+    stream = f"data: {data}\n\n".encode()
+    for _ in range(2):  # the next event may be as large as this one
+        assert outcome(decoder, [stream[i : i + 1] for i in range(len(stream))]) == (
+            [message(data)], "", None, 0,
+        )  # fmt: skip
+
+
 def test_raw_events_are_plain_tuples_of_bytes() -> None:
     decoder = SSEDecoder()
     raw = decoder.feed_raw(b"data: \xff\n\nevent: e\nid: 1\ndata: b\n\n")
@@ -361,6 +391,11 @@ def test_a_complete_event_beyond_the_limit_is_an_error() -> None:
     assert decoder.failed
     with pytest.raises(DecodeError, match="larger than 100 bytes"):
         decoder.feed(b"")
+
+
+def test_an_event_beyond_the_limit_is_an_error_at_once_behind_blocks_that_are_no_events() -> None:
+    with pytest.raises(DecodeError, match="larger than 100 bytes"):
+        SSEDecoder(max_event_size=100).feed(b": ping\n\ndata: " + b"x" * 200)
 
 
 LIMIT = 2**18

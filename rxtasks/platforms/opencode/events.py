@@ -232,7 +232,7 @@ def decode_event(data: bytes) -> Event | str | None:
     """
     try:
         event: Event = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _unreadable(data)
     return event
 
@@ -241,13 +241,13 @@ def _unreadable(data: bytes) -> Event | str | None:
     text = data.decode("utf-8", "replace")
     try:
         event: Event = _decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         pass
     else:
         return event
     try:
         other = _decode_other(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
     if other.type not in _KNOWN:
         return None

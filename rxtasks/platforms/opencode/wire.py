@@ -135,8 +135,11 @@ class PartBase(Struct, tag_field="type"):
     json: bytes = field(default=b"", name="")  # all of it, as it came
 
     def raw(self) -> Any:
-        """Decode all of it."""
-        return msgspec.json.decode(self.json) if self.json else None
+        """Decode all of it; None if it is nested too deeply."""
+        try:
+            return msgspec.json.decode(self.json) if self.json else None
+        except RecursionError:
+            return None
 
 
 class TextPart(PartBase, tag="text"):
@@ -211,8 +214,15 @@ def read_part(raw: msgspec.Raw) -> Part:
     """Read a part of any kind.
 
     Raises:
-        msgspec.ValidationError: It is none.
+        msgspec.ValidationError: It is none, or nested too deeply to be read.
     """
+    try:
+        return _read_part(raw)
+    except RecursionError:
+        raise msgspec.ValidationError("it is nested too deeply") from None
+
+
+def _read_part(raw: msgspec.Raw) -> Part:
     try:
         part: Any = _decode_part(raw)
     except msgspec.ValidationError:
