@@ -34,18 +34,8 @@ __all__ = ["State"]
 
 _logger = logging.getLogger("rxtasks.feed")
 
-_MERGED = (
-    "platform_state",
-    "name",
-    "agent_id",
-    "created_at",
-    "updated_at",
-    "requests",
-    "turn",
-    "usage",
-    "cost",
-    "degraded",
-)
+_MERGED = tuple(name for name in Metadata.__struct_fields__ if name != "status")
+_ENDED = REST - {TaskStatus.IDLE}  # which many say before a turn begins
 
 
 class State:
@@ -77,6 +67,7 @@ class State:
         self._heard = False  # the platform has said something of the task
         self._was = turn.state
         self._unknown_words: tuple[str, ...] = ()
+        self._ended = False  # as a poll says, of what no stream has told yet
         self._explained = False  # messages came since the metadata was read
 
     # ------------------------------------------------------------------ what arrives
@@ -130,6 +121,7 @@ class State:
             aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
+        self._ended |= snapshot.info is not None and snapshot.info.status in _ENDED
         # Evidence that came while this poll was under way, or that it brings, does not prove its
         # own word, which was read first.
         fresh = mark.proofs == self.turn.proofs
@@ -174,6 +166,9 @@ class State:
         self.tools.note(items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
+        if self._ended and self.turn.state is TurnState.ACTIVE:
+            # The stream lags behind a poll, or somebody has begun a turn: only a poll knows.
+            outcome.poll, self._ended = True, False
         return outcome
 
     def listed(self, info: Metadata, now: float) -> Outcome:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.state import State
 from rxtasks.feed.turn import Turn, TurnState
@@ -60,6 +62,19 @@ def test_a_task_that_was_resumed_settles_by_its_first_poll_and_all_of_it_is_hist
     assert (outcome.settled, state.turn.state) == (True, TurnState.SETTLED)
     assert outcome.history == [U1, A1]
     assert statuses(outcome)[-1] is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("word", "again"), [("error", True), ("idle", False)])
+def test_a_stream_that_lags_behind_a_poll_makes_another_poll_due(word: str, again: bool) -> None:
+    """No event may tell what the poll has seen already, and a healthy stream keeps polls away."""
+    state = state_of_a_task()
+    state.sent("go", Accepted(id="task"), 0.0)
+    poll(state, 0.1, word=word)  # it counts only with evidence of the turn
+    batch = Batch(items=[Metadata(platform_state="running", status=TaskStatus.RUNNING)])
+    assert state.batch(batch, 0.2).poll is again
+    assert state.batch(batch, 0.3).poll is False  # once is enough
+    assert poll(state, 0.4, word="error").reconcile is True
+    assert poll(state, 0.5, word="error").settled is True
 
 
 def test_a_send_leaves_text_and_costs_of_the_turn_before_behind() -> None:
