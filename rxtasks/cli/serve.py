@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from rxtasks import server
 from rxtasks.cli.running import until_stopped
-from rxtasks.cli.settings import TOKEN, UsageError, embedded, token_from
+from rxtasks.cli.settings import TOKEN, UsageError
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Platform
@@ -18,16 +17,9 @@ __all__ = ["serve", "serving"]
 
 
 async def serve(
-    host: str,
-    port: int,
-    *,
-    token_file: Path | None,
-    names: Sequence[str],
-    agents: str | None,
-    path: Path,
+    platform: Platform, host: str, port: int, *, token: str | None, names: Sequence[str]
 ) -> int:
-    """Serve agents until SIGINT or SIGTERM."""
-    platform, token = embedded(agents, path), token_from(token_file)
+    """Serve a platform until SIGINT or SIGTERM; `serving` has the arguments."""
     async with serving(platform, host, port, token=token, names=names) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()

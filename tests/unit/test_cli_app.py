@@ -55,7 +55,10 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["--help"]) == 0
 
     shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", capsys.readouterr().out, re.MULTILINE)
-    assert shown == ["demo", "run", "watch", "respond", "cancel", "tasks", "serve", "version"]
+    assert shown == [
+        *("demo", "run", "send", "watch", "result", "respond", "cancel", "list"),
+        *("serve", "version"),
+    ]
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,16 +112,23 @@ def test_ctrl_c_during_the_imports_is_quiet(
 
 
 def test_an_agent_runs_in_this_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "shout", "hello", "--agents", f"{here.name}:agents"]) == 0
+    given = ["run", "shout", "hello", "--agents", f"{here.name}:agents"]
+    assert main(given) == 0
+    assert capsys.readouterr() == ("HELLO\n", "")
 
+    assert main([*given, "--watch"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {"user     hello", "thought  Louder!", "agent    HELLO"} <= set(lines)
     assert lines[-2].startswith("result   completed in ")
 
 
 def test_a_task_that_fails_ends_with_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "fails", "hello", "--agents", f"{here.name}:agents"]) == 1
+    given = ["run", "fails", "hello", "--agents", f"{here.name}:agents"]
+    assert main(given) == 1
+    wanted = ("so far\n", "rxtasks: the agent failed: RuntimeError: it broke\n")
+    assert capsys.readouterr() == wanted
 
+    assert main([*given, "--watch"]) == 1
     said = capsys.readouterr()
     assert "agent    so far" in said.out
     assert "error    RuntimeError: it broke" in said.out
@@ -213,11 +223,11 @@ def test_a_token_comes_from_a_file_or_the_environment(
 # ------------------------------------------------------------------ how it ends
 
 
-def raising(error: BaseException) -> int:
+def raising(error: BaseException, *, debug: bool = False) -> int:
     def command() -> int:
         raise error
 
-    return guarded(command)
+    return guarded(command, debug=debug)
 
 
 def test_what_stops_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,11 +242,19 @@ def test_what_stops_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
-def test_a_defect_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        raising(ZeroDivisionError())
-    with pytest.raises(OSError, match="disk"):
-        raising(OSError(errno.ENOSPC, "no space on this disk"))
+def test_a_defect_is_a_sentence_too_and_debug_shows_where_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert raising(ZeroDivisionError("by nought")) == 1
+    wanted = "rxtasks: this is a defect, and --debug shows where: ZeroDivisionError: by nought\n"
+    assert capsys.readouterr().err == wanted
+    assert raising(OSError(errno.ENOSPC, "no space on this disk")) == 1
+    assert "no space on this disk" in capsys.readouterr().err
+
+    assert raising(ZeroDivisionError("by nought"), debug=True) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith(wanted)
 
 
 async def waits_for_a_signal(number: signal.Signals) -> int:

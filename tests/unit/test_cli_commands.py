@@ -17,10 +17,13 @@ from rxtasks import Client, ConfigurationError, RxTasksError, Task, TaskStatus
 from rxtasks.cli import commands
 from rxtasks.cli.asking import Asker
 from rxtasks.cli.demo import demo
+from rxtasks.cli.options import Look, Reach
 from rxtasks.cli.serve import serving
 from rxtasks.cli.settings import UsageError
 from rxtasks.local import Context, Yield, message
 from rxtasks.platforms import Gateway, Local
+
+PLAIN = Look(plain=True)
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -40,6 +43,11 @@ class Place(NamedTuple):
 
     url: str
     client: Client
+
+    @property
+    def reach(self) -> Reach:
+        """How a command reaches it."""
+        return Reach(url=self.url)
 
 
 @pytest.fixture
@@ -66,44 +74,44 @@ async def test_a_task_is_run_answered_watched_and_listed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     running = asyncio.create_task(
-        commands.run_there("asks", "go", url=place.url, token_file=None, plain=True)
+        commands.run_task("asks", "go", reach=place.reach, look=PLAIN)
     )
     async with asyncio.timeout(10):
         ref = (await asking(place.client)).ref
         with pytest.raises(ConfigurationError, match="'perhaps' is no answer"):
-            await commands.respond(ref, "perhaps", request=None, url=place.url, token_file=None)
-        assert await commands.respond(ref, "yes", request=None, url=place.url, token_file=None) == 0
+            await commands.respond(ref, "perhaps", request=None, reach=place.reach)
+        assert await commands.respond(ref, "yes", request=None, reach=place.reach) == 0
         assert await running == 0
     ran = capsys.readouterr().out
     assert f"task     {ref}\n" in ran
     assert "agent    You said yes\n" in ran
 
-    assert await commands.watch(ref, url=place.url, token_file=None, plain=True) == 0
+    assert await commands.watch([ref], reach=place.reach, look=PLAIN) == 0
     assert "agent    You said yes\n" in capsys.readouterr().out
-    assert await commands.tasks("asks", url=place.url, token_file=None, limit=5) == 0
+    assert await commands.list_tasks("asks", reach=place.reach, limit=5) == 0
     assert capsys.readouterr().out == f"{ref}  completed  go\n"
     with pytest.raises(UsageError, match="waits for nothing"):
-        await commands.respond(ref, "yes", request=None, url=place.url, token_file=None)
+        await commands.respond(ref, "yes", request=None, reach=place.reach)
 
 
 async def test_a_task_is_cancelled(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     task = await place.client.agent("asks").run("go")
 
-    assert await commands.cancel(task.ref, url=place.url, token_file=None) == 0
+    assert await commands.cancel([task.ref], reach=place.reach) == 0
     assert capsys.readouterr().out == "cancelled\n"
-    assert await commands.watch(task.ref, url=place.url, token_file=None, plain=True) == 1
+    assert await commands.watch([task.ref], reach=place.reach, look=PLAIN) == 3
 
 
-async def test_who_stops_running_a_task_cancels_it(place: Place) -> None:
-    running = asyncio.create_task(
-        commands.run_there("asks", "go", url=place.url, token_file=None, plain=True)
-    )
+async def test_who_stops_waiting_leaves_the_task_running(place: Place) -> None:
+    running = asyncio.create_task(commands.run_task("asks", "go", reach=place.reach, look=PLAIN))
     async with asyncio.timeout(10):
         task = await asking(place.client)
         running.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as stopped:
             await running
-        assert await task.poll() is TaskStatus.CANCELLED
+        assert await task.poll() is TaskStatus.ACTION
+    again = f"the task goes on, watch: rxtasks watch {task.ref} --url {place.url}"
+    assert stopped.value.__notes__ == [again]
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
@@ -118,14 +126,14 @@ async def test_watching_what_is_no_server_of_ours_ends(status: int) -> None:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with asyncio.timeout(5):
             with pytest.raises(RxTasksError):
-                await commands.watch("some-task", url=url, token_file=None, plain=True)
+                await commands.watch(["some-task"], reach=Reach(url=url), look=PLAIN)
     finally:
         await runner.cleanup()
 
 
 async def test_a_url_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError):
-        await commands.tasks("asks", url="nowhere", token_file=None, limit=1)
+        await commands.list_tasks("asks", reach=Reach(url="nowhere"))
 
 
 async def test_what_cannot_be_listened_on_is_refused(place: Place) -> None:

@@ -30,7 +30,8 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.cli.screen import ASCII, UNICODE, Icons, Screen, Tail, ending, frame, rows
-from rxtasks.cli.view import LiveView, PlainView, view_for
+from rxtasks.cli.live import LiveView
+from rxtasks.cli.view import PlainView, view_for
 from rxtasks.cli.wording import Seen
 from rxtasks.local import Context, Yield, message, thinking, tool_pending, typing
 from rxtasks.models import Connection
