@@ -312,6 +312,8 @@ def _here(reach: Reach, agents: str | None, path: Path, *, detach: bool) -> Loca
                 "RXTASKS_URL, --platform or RXTASKS_PLATFORM): leave one of them out"
             )
         return None
+    if reach.url is not None:
+        raise UsageError("--platform local is this process: leave it or --url out")
     if detach:
         raise UsageError("an agent of this process ends with it: leave --detach out")
     from rxtasks.cli.settings import embedded

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -480,6 +482,8 @@ def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
                 line_with(watching, "request")
                 watching.send_signal(signal.SIGINT)
                 _, watched = watching.communicate(timeout=LIMIT)
+            command = watched.partition("watch: rxtasks ")[2]
+            went_on = rxtasks(*shlex.split(command), "--timeout", "0.5")
             line_with(running, "request")
             running.send_signal(signal.SIGINT)
             _, ran = running.communicate(timeout=LIMIT)
@@ -488,7 +492,35 @@ def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
     again = f"the task goes on, watch: rxtasks watch {ref} --url {url}\n"
     assert (watching.returncode, watched) == (130, again)
     assert (running.returncode, ran) == (130, again)
+    assert went_on.returncode == 4
+    assert went_on.stderr.startswith(f"rxtasks: task {ref.split('/')[2]} was still action after")
+    assert went_on.stderr.endswith(again)
     assert listed.stdout == f"{ref}  action     go\n"
+
+
+def test_who_reads_no_further_ends_a_view_in_which_nothing_happens(asking: str) -> None:
+    served = ["serve", "--port", "0", "--agents", "asking_agents:agents"]
+    with started(*served, PYTHONPATH=asking) as server:
+        url = line_with(server, "serving on").split()[2]
+        refs = [rxtasks("run", "asks", "go", "--detach", "--url", url).stdout.strip()] * 2
+        refs[1] = rxtasks("run", "asks", "on", "--detach", "--url", url).stdout.strip()
+        with started("watch", refs[0], "--json", "--url", url) as watching:
+            first = json.loads(line_with(watching, '"requests":[{'))
+            assert watching.stdout is not None
+            watching.stdout.close()  # there is no more to write, and so no write that could fail
+            status = watching.wait(timeout=LIMIT)
+            assert watching.stderr is not None
+            errors = watching.stderr.read()
+        beside, text = on_a_terminal("watch", *refs, "--url", url, interrupt_at="answer: rxtasks")
+
+    assert first["task"] == refs[0]
+    assert (status, errors) == (0, "")
+    assert beside == 130
+    assert "▸ go" in bare(text).replace("│", "")
+    assert "▸ on" in bare(text)
+    assert f"the tasks go on, watch: rxtasks watch {refs[0]} {refs[1]} --url {url}" in " ".join(
+        bare(text).split()
+    )
 
 
 def test_beyond_this_machine_a_server_wants_a_token() -> None:

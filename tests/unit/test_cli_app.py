@@ -17,7 +17,7 @@ import pytest
 import rxtasks
 from rxtasks import TransportError
 from rxtasks.__main__ import main as entry
-from rxtasks.cli.app import main
+from rxtasks.cli.app import app, main
 from rxtasks.cli.running import guarded, run, until_stopped
 from rxtasks.cli.settings import UsageError, directory, embedded, token_from
 
@@ -54,7 +54,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
 
-    shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", capsys.readouterr().out, re.MULTILINE)
+    said = capsys.readouterr().out
+    assert "Exit status: 0 completed, 1 error, 2 wrong usage, 3 cancelled, 4 time-out," in said
+    shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", said, re.MULTILINE)
     assert shown == [
         *("demo", "run", "send", "watch", "result", "respond", "cancel", "list"),
         *("serve", "version"),
@@ -255,6 +257,26 @@ def test_a_defect_is_a_sentence_too_and_debug_shows_where_it_is(
     said = capsys.readouterr().err
     assert said.startswith("Traceback")
     assert said.endswith(wanted)
+
+
+@pytest.mark.usefixtures("here")
+def test_debug_is_an_option_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "nobody", "hi", "--debug"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith("rxtasks: there is no agent 'nobody'; there are 'survey', 'echo'\n")
+
+    assert main(["run", "nobody", "--", "--debug"]) == 1  # it is the text
+    assert "Traceback" not in capsys.readouterr().err
+    for command in app:
+        assert (
+            "--debug" in _help(command, capsys) or command.startswith("-") or command == "version"
+        )
+
+
+def _help(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    main([command, "--help"])
+    return capsys.readouterr().out
 
 
 async def waits_for_a_signal(number: signal.Signals) -> int:

@@ -29,7 +29,6 @@ from rxtasks import (
     TaskUpdate,
     ThinkingMessage,
     ToolMessage,
-    ToolStatus,
     TransportFault,
     TypingMessage,
     UnknownMessage,
@@ -49,8 +48,10 @@ KINDS: list[tuple[Any, str, list[str]]] = [
     (
         ToolMessage(),
         "tool",
-        ["name", "tool_id", "status", "params", "output", "errors"]
-        + ["sub_agent_id", "sub_task_id", *MESSAGE],
+        [
+            *("name", "tool_id", "status", "params", "output", "errors"),
+            *("sub_agent_id", "sub_task_id", *MESSAGE),
+        ],
     ),
     (AgentErrorMessage(), "agent-error", ["errors", "last_error", *MESSAGE]),
     (ThinkingMessage(), "thinking", ["text", *MESSAGE]),
@@ -155,7 +156,7 @@ def test_an_output_that_knows_few_characters_gets_them_escaped() -> None:
 class Pipe(io.StringIO):
     """Knows what had been written whenever it was flushed."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def __init__(self) -> None:
         super().__init__()

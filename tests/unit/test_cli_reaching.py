@@ -11,7 +11,6 @@ import pytest
 from rxtasks.cli.app import main
 from rxtasks.cli.options import Reach
 from rxtasks.cli.reaching import command, platform_at
-from rxtasks.cli.settings import UsageError
 
 SECRET = "s3cret-k3y"
 SETTINGS = {
@@ -85,7 +84,7 @@ def test_a_platform_comes_from_options_and_its_key_from_a_file(
         (["--platform", "relevance"], "Relevance AI needs a key: set RELEVANCE_API_KEY, or name"),
         (
             ["--platform", "relevance", "--token-file", "KEY"],
-            "Relevance AI needs --region (or RELEVANCE_REGION) and --project (or RELEVANCE_PROJECT)",
+            "needs --region (or RELEVANCE_REGION) and --project (or RELEVANCE_PROJECT)",
         ),
         (
             ["--platform", "relevance", "--token-file", "KEY", "--region", "us", "--project", "p"],
@@ -152,6 +151,7 @@ def test_a_platform_of_the_environment_is_taken(
     ("arguments", "complaint"),
     [
         (["run", "echo", "hi", "--detach"], "leave --detach out"),
+        (["run", "echo", "hi", "--platform", "local", "--url", "http://x"], "leave it or --url"),
         (["serve", "--platform", "opencode", "--agents", "a:b"], "leave it or --platform out"),
         (["watch", "t", "--timeout", "0"], "Must be > 0"),
         (["list", "a", "--limit", "0"], "Must be >= 1"),
