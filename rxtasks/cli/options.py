@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from cyclopts import Group, Parameter, validators
+from cyclopts import Group, Parameter, Token, validators
 
-__all__ = ["DEFAULT_URL", "Flag", "Look", "Name", "Reach", "variable"]
+from rxtasks.cli.settings import named
+
+__all__ = ["DEFAULT_URL", "Flag", "Look", "Name", "Reach", "Where", "variable"]
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 
+
+def _path(kind: type, tokens: Sequence[Token]) -> Path:
+    del kind
+    return named(tokens[0].value)
+
+
+Where: TypeAlias = Annotated[Path, Parameter(name="--path", converter=_path)]
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 Name: TypeAlias = Literal["gateway", "local", "opencode", "relevance", "swarmlord"]
 """The platforms, by the names that they have here."""

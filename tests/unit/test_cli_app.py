@@ -58,7 +58,7 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     assert "Exit status: 0 completed, 1 error, 2 wrong usage, 3 cancelled, 4 time-out," in said
     shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", said, re.MULTILINE)
     assert shown == [
-        *("demo", "run", "send", "watch", "result", "respond", "cancel", "list"),
+        *("demo", "cancel", "list", "respond", "result", "run", "send", "watch"),
         *("serve", "version"),
     ]
 
