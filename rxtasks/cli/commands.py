@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from rxtasks.cli import jsonl
 from rxtasks.cli.options import Look, Reach
 from rxtasks.cli.place import place_at
+from rxtasks.cli.reaching import command
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.showing import show
 from rxtasks.cli.wording import clean
+from rxtasks.errors import TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.local import Local
 
@@ -45,7 +48,13 @@ async def run_task(
     """
     async with place_at(reach, here) as place:
         handle = place.handle(agent, workforce=workforce)
-        task = await handle.run(text, attachments=_attachments(files))
+        try:
+            task = await handle.run(text, attachments=_attachments(files))
+        except (asyncio.CancelledError, TransportError) as error:
+            if here is None and getattr(error, "maybe_accepted", True):
+                seen = command("list", reach, agent, options=["--workforce"] * workforce)
+                error.add_note(f"a task may have been started all the same, see: {seen}")
+            raise
         if detach:
             print(task.ref)
             return 0

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.wording import clean
-from rxtasks.errors import RxTasksError, TaskTimeout
+from rxtasks.errors import AuthenticationError, RxTasksError, TaskTimeout
 
 __all__ = ["CANCELLED", "FAILED", "USAGE", "Stopped", "guarded", "run", "until_stopped"]
 
@@ -72,6 +72,9 @@ def _failed(error: Exception) -> int:
             return _said(lines, USAGE)
         case TaskTimeout():
             return _said(lines, TIMED_OUT)
+        case AuthenticationError():
+            lines[0] += ": is the token right, or the key, in --token-file or the environment?"
+            return _said(lines, FAILED)
         case RxTasksError():
             return _said(lines, FAILED)
         case OSError() if (why := _unwritable()) is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rxtasks
-from rxtasks import TransportError
+from rxtasks import AuthenticationError, TransportError
 from rxtasks.__main__ import main as entry
 from rxtasks.cli.app import app, main
 from rxtasks.cli.running import guarded, run, until_stopped
@@ -234,11 +234,16 @@ def raising(error: BaseException, *, debug: bool = False) -> int:
 
 def test_what_stops_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(TransportError("no answer\nfrom\x1b[31m there")) == 1
+    assert raising(AuthenticationError("it answered 401", status=401)) == 1
     assert raising(UsageError("not like this")) == 2
     assert raising(KeyboardInterrupt()) == 130
 
     assert capsys.readouterr().err.splitlines() == [
         "rxtasks: no answer from there",
+        (
+            "rxtasks: it answered 401: is the token right, or the key, in --token-file or the "
+            "environment?"
+        ),
         "rxtasks: not like this",
         "cancelled",
     ]

@@ -6,7 +6,8 @@ import asyncio
 import io
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,6 +93,21 @@ async def asking(client: Client) -> Task:
     pytest.fail("nothing asks")
 
 
+@asynccontextmanager
+async def listening(
+    answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    """Serve what is no server of ours."""
+    server = web.Server(answer, handler_cancellation=True)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
 async def test_a_task_is_run_answered_watched_and_listed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +148,27 @@ async def test_who_stops_waiting_leaves_the_task_running(place: Place) -> None:
         assert await task.poll() is TaskStatus.ACTION
     again = f"the task goes on, watch: rxtasks watch {task.ref} --url {place.url}"
     assert stopped.value.__notes__ == [again]
+
+
+async def test_a_start_that_is_interrupted_says_where_to_look() -> None:
+    arrived = asyncio.Event()
+
+    async def silent(request: web.BaseRequest) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with listening(silent) as url:
+        starting = asyncio.create_task(
+            commands.run_task("asks", "go", reach=Reach(url=url), look=PLAIN)
+        )
+        async with asyncio.timeout(5):
+            await arrived.wait()
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError) as stopped:
+                await starting
+    look = f"a task may have been started all the same, see: rxtasks list asks --url {url}"
+    assert stopped.value.__notes__ == [look]
 
 
 async def test_a_time_out_leaves_the_task_running(
@@ -273,16 +310,9 @@ async def test_watching_what_is_no_server_of_ours_ends(status: int) -> None:
     async def page(request: web.BaseRequest) -> web.Response:
         return web.Response(status=status, text="<html>Hello</html>", content_type="text/html")
 
-    runner = web.ServerRunner(web.Server(page))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with asyncio.timeout(5):
-            with pytest.raises(RxTasksError):
-                await commands.watch(["some-task"], reach=Reach(url=url), look=PLAIN)
-    finally:
-        await runner.cleanup()
+    async with listening(page) as url, asyncio.timeout(5):
+        with pytest.raises(RxTasksError):
+            await commands.watch(["some-task"], reach=Reach(url=url), look=PLAIN)
 
 
 async def test_a_url_that_is_none_is_refused() -> None:
