@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -19,7 +20,9 @@ from rxtasks import AuthenticationError, TransportError
 from rxtasks.__main__ import main as entry
 from rxtasks.cli.app import app, main
 from rxtasks.cli.running import guarded, run, until_stopped
+from rxtasks.cli.serve import serve
 from rxtasks.cli.settings import UsageError, directory, embedded, token_from
+from rxtasks.cli.tasks import COMMANDS
 
 AGENTS = """
 from rxtasks.local import message, thinking
@@ -182,6 +185,33 @@ def test_agents_and_a_server_do_not_go_together(
     assert said.out == ""
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "a", "text"],
+        ["send", "t", "text", "--json"],
+        ["watch", "t", "u"],
+        ["result", "t"],
+        ["respond", "t", "yes"],
+        ["cancel", "t"],
+        ["list", "a"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_server_that_is_not_there_is_one_sentence(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert main([*command, "--url", f"http://127.0.0.1:{unused.getsockname()[1]}"]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("rxtasks: ")
+    assert "cannot connect" in said.err
+    assert said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["demo"], ["run", "survey", "go"], ["serve"]])
 def test_an_empty_path_is_no_directory(
     command: list[str], capsys: pytest.CaptureFixture[str]
@@ -279,6 +309,18 @@ def test_debug_is_an_option_of_every_command(capsys: pytest.CaptureFixture[str])
         )
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "demo"])
+def test_the_documentation_has_every_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"^. +(--[a-z-]+)", _help(command, capsys), re.MULTILINE))
+
+    assert options
+    assert options <= set(re.findall(r"--[a-z-]+", page)) | {"--help"}
+    assert f"| `{command}" in page
+
+
 def _help(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     main([command, "--help"])
     return capsys.readouterr().out
@@ -294,6 +336,38 @@ def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGINT))) == 130
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGTERM))) == 143
     assert capsys.readouterr().err.split() == ["cancelled", "terminated"]
+
+
+def test_who_reads_no_further_ends_what_has_nothing_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+
+    async def silent() -> int:
+        os.close(reading)
+        await asyncio.sleep(5)
+        return 1
+
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert guarded(lambda: run(silent(), while_read=True)) == 0
+
+
+def test_agents_are_served_until_a_signal_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stop() -> None:
+        while "serving on http://127.0.0.1:" not in capsys.readouterr().out:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def serves() -> int:
+        serving = serve(embedded(None, tmp_path), "127.0.0.1", 0, token=None, names=())
+        status, _ = await asyncio.gather(serving, stop())
+        return status
+
+    assert guarded(lambda: run(serves())) == 0
+    assert capsys.readouterr().err == "stopped\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

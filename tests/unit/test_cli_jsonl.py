@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,14 @@ def test_a_line_has_all_fields_of_its_kind(value: Any, kind: str, fields: list[s
     found = json.loads(line)
     assert [found["task"], found["seq"], found["kind"]] == ["agent/a/t", 7, kind]
     assert sorted(found) == sorted(["task", "seq", "kind", *fields])
+
+
+@pytest.mark.parametrize(("value", "kind", "fields"), KINDS, ids=lambda each: str(each)[:12])
+def test_the_documentation_names_the_fields(value: Any, kind: str, fields: list[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| [^|]*`{kind}`[^|]*\|.*", page, re.MULTILINE)
+
+    assert set(fields) - set(MESSAGE) <= set(re.findall(r"`([\w-]+)`", row))
 
 
 def test_what_is_inside_has_all_its_fields_too() -> None:

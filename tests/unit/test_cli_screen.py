@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from rxtasks import (
     Usage,
     UserMessage,
 )
+from rxtasks.cli.asking import Asker, NobodyAnswers
 from rxtasks.cli.live import Board, LiveView
 from rxtasks.cli.screen import ASCII, UNICODE, Icons, Screen, Tail, ending, frame, rows
 from rxtasks.cli.view import AnswerView, PlainView, board_for, view_for
@@ -368,6 +370,44 @@ async def test_a_question_is_seen_while_it_is_open() -> None:
 
     assert "May I?" not in "\n".join(visible(out.getvalue()))
     assert "● no" in visible(out.getvalue())
+
+
+async def test_a_question_is_put_to_the_person_until_the_input_is_closed() -> None:
+    async def asks(ctx: Context) -> AsyncIterator[Yield]:
+        yield message("First.")
+        first = await ctx.ask("May I?", ["yes", "no"])
+        yield message(f"{first}, {await ctx.ask('And now?')}")
+
+    out, (end, other) = Terminal(), os.openpty()
+    try:
+        view = LiveView(console(out, height=24), asker=Asker(other))
+        async with Client(Local({"asks": asks})) as client:
+            task = await client.agent("asks").run("go")
+            following = asyncio.create_task(view.follow(task))
+            async with asyncio.timeout(5):
+                for question, typed in (("May I? [yes / no]", b"no\n"), ("And now?", b"\x04")):
+                    while question not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                        await asyncio.sleep(0.01)
+                    os.write(end, typed)
+                while "the input is closed" not in out.getvalue():  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(0.01)
+                await task.respond(task.requests[0].id, "never")
+                view.end(await following, None)
+    finally:
+        os.close(end)
+        os.close(other)
+
+    lines = visible(out.getvalue())
+    assert [lines.count(each) for each in ("▸ go", "● First.", "● no, never")] == [1, 1, 1]
+
+
+async def test_a_question_that_nobody_can_answer_ends_the_view() -> None:
+    out = Terminal()
+    async with Client(Local({"waits": waits})) as client:
+        task = await client.agent("waits").run("go")
+        async with asyncio.timeout(5):
+            with pytest.raises(NobodyAnswers):
+                await LiveView(console(out)).follow(task)
 
 
 async def test_tasks_stand_side_by_side_until_the_last_has_ended() -> None:
