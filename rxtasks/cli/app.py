@@ -86,16 +86,21 @@ def serve(
         debug: Show tracebacks of errors, and what the library logs.
     """
     del debug
-    from rxtasks.cli.reaching import platform_at
     from rxtasks.cli.serve import serve
-    from rxtasks.cli.settings import embedded, token_from
 
     if platform != "local" and agents is not None:
         raise UsageError("--agents is for agents in this process: leave it or --platform out")
-    served = (
-        embedded(agents, path) if platform == "local" else platform_at(Reach(platform=platform))
+    elsewhere = None if platform == "local" else Reach(platform=platform)
+    serving = serve(
+        host,
+        port,
+        token_file=token_file,
+        names=allow_host,
+        agents=agents,
+        path=path,
+        elsewhere=elsewhere,
     )
-    return running.run(serve(served, host, port, token=token_from(token_file), names=allow_host))
+    return running.run(serving)
 
 
 @app.command(sort_key=4)

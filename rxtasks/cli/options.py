@@ -10,11 +10,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter, Token, validators
 
-from rxtasks.cli.settings import named
+from rxtasks.cli.settings import DEFAULT_URL, named
 
-__all__ = ["DEFAULT_URL", "Flag", "Look", "Name", "Reach", "Where", "variable"]
-
-DEFAULT_URL = "http://127.0.0.1:8765"
+__all__ = ["Flag", "Look", "Name", "Reach", "Where", "variable"]
 
 
 def _path(kind: type, tokens: Sequence[Token]) -> Path:

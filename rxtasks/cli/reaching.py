@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from rxtasks import platforms
-from rxtasks.cli.options import DEFAULT_URL, Reach, variable
-from rxtasks.cli.settings import UsageError, token_from
+from rxtasks.cli.options import Reach, variable
+from rxtasks.cli.settings import DEFAULT_URL, UsageError, token_from
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Platform
 
@@ -57,12 +57,16 @@ def _relevance(reach: Reach) -> Platform:
 
 
 def _opencode(reach: Reach) -> Platform:
-    given = {"url": reach.url, "password": token_from(reach.token_file, variable=None)}
+    given = {"url": reach.url, "password": _secret(reach, "OPENCODE_SERVER_PASSWORD")}
     return platforms.OpenCode.from_env(**{name: each for name, each in given.items() if each})
 
 
 def _key(reach: Reach, name: str, platform: str) -> str:
-    key = token_from(reach.token_file, variable=name)
+    key = _secret(reach, name)
     if key is None:
         raise UsageError(f"{platform} needs a key: set {name}, or name a --token-file")
     return key
+
+
+def _secret(reach: Reach, name: str) -> str | None:
+    return variable(name) if reach.token_file is None else token_from(reach.token_file)

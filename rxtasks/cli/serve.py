@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from rxtasks import server
+from rxtasks.cli.options import Reach
+from rxtasks.cli.reaching import platform_at
 from rxtasks.cli.running import until_stopped
-from rxtasks.cli.settings import TOKEN, UsageError
+from rxtasks.cli.settings import TOKEN, UsageError, embedded, token_from
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Platform
@@ -17,9 +20,18 @@ __all__ = ["serve", "serving"]
 
 
 async def serve(
-    platform: Platform, host: str, port: int, *, token: str | None, names: Sequence[str]
+    host: str,
+    port: int,
+    *,
+    token_file: Path | None,
+    names: Sequence[str],
+    agents: str | None,
+    path: Path,
+    elsewhere: Reach | None = None,
 ) -> int:
-    """Serve a platform until SIGINT or SIGTERM; `serving` has the arguments."""
+    """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
+    platform = embedded(agents, path) if elsewhere is None else platform_at(elsewhere)
+    token = token_from(token_file)
     async with serving(platform, host, port, token=token, names=names) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()

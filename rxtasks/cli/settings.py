@@ -12,9 +12,9 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.local import Agent
 from rxtasks.platforms.local import Local
 
-__all__ = ["TOKEN", "UsageError", "directory", "embedded", "named", "token_from"]
+__all__ = ["DEFAULT_URL", "TOKEN", "UsageError", "directory", "embedded", "named", "token_from"]
 
-
+DEFAULT_URL = "http://127.0.0.1:8765"
 TOKEN = "RXTASKS_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -48,18 +48,14 @@ def directory(path: Path) -> Path:
     return path
 
 
-def token_from(file: Path | None, *, variable: str | None = TOKEN) -> str | None:
+def token_from(file: Path | None) -> str | None:
     """Read the token from a file, or else from the environment; None where there is none.
-
-    Args:
-        file: The file.
-        variable: The variable of the environment; None: only a file has it.
 
     Raises:
         UsageError: The file cannot be read, or is empty.
     """
     if file is None:
-        return (os.environ.get(variable, "").strip() or None) if variable else None
+        return os.environ.get(TOKEN) or None
     try:
         token = file.read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -362,7 +362,7 @@ def test_agents_are_served_until_a_signal_comes(
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def serves() -> int:
-        serving = serve(embedded(None, tmp_path), "127.0.0.1", 0, token=None, names=())
+        serving = serve("127.0.0.1", 0, token_file=None, names=(), agents=None, path=tmp_path)
         status, _ = await asyncio.gather(serving, stop())
         return status
 
