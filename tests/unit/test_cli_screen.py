@@ -307,7 +307,7 @@ async def long_winded(ctx: Context) -> AsyncIterator[Yield]:
     run = tool_pending("look")
     yield run
     yield run.started()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)  # seconds are told, also where the beginning is seen late
     yield run.finished(output={"seen": 3})
     for part in range(3):
         yield thinking(f"Part {part} ")
@@ -342,7 +342,9 @@ async def test_a_live_view_that_is_interrupted_leaves_what_was_seen() -> None:
     async with Client(Local({"long": long_winded})) as client:
         task = await client.agent("long").run("line")
         following = asyncio.create_task(view.follow(task))
-        await asyncio.sleep(0.25)
+        async with asyncio.timeout(5):
+            while "▸ line" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                await asyncio.sleep(0.01)
         following.cancel()
         with pytest.raises(asyncio.CancelledError):
             await following
