@@ -33,8 +33,8 @@ app: App = App(
 TokenFile: TypeAlias = Annotated[Path | None, Parameter(name="--token-file")]
 Several: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
-for name, command in tasks.COMMANDS.items():
-    app.command(command, name=name, sort_key=2)
+for _name, _command in tasks.COMMANDS.items():
+    app.command(_command, name=_name, sort_key=2)
 
 
 @app.command(sort_key=1)
