@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rxtasks import AgentMessage, Client
+from rxtasks import AgentMessage, Client, TypingMessage
 from rxtasks.local import message, typing
 from rxtasks.operators import of_type, until_settled
 from rxtasks.platforms import Local
@@ -19,7 +19,9 @@ async def speller(ctx):
 async def main():
     async with Client(Local(agents={"speller": speller})) as client:
         task = await client.agent("speller").run("observable")
-        task.messages.subscribe(lambda each: print("message ", type(each).__name__, each.text))
+        task.messages.pipe(of_type(AgentMessage, TypingMessage)).subscribe(
+            lambda each: print("message ", type(each).__name__, each.text)
+        )
         task.updates.subscribe(lambda update: print("update  ", update.status, update.connection))
         task.errors.subscribe(lambda fault: print("fault   ", fault))
         task.snapshots.pipe(until_settled(task)).sample(0.1).subscribe(
@@ -42,7 +44,7 @@ async def main():
         async with task.messages.live.iterate(maxsize=2, overflow="drop_oldest") as values:
             async for each in values:
                 await asyncio.sleep(0.3)
-                print("slow:   ", type(each).__name__, each.text)
+                print("slow:   ", type(each).__name__, each.id)
             print("dropped:", values.dropped)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
@@ -18,7 +16,7 @@ from rxtasks.errors import ConfigurationError, RxTasksError
 from rxtasks.models import InputRequest
 from rxtasks.task import Task
 
-__all__ = ["Answering", "Asker", "NobodyAnswers", "asker", "elsewhere"]
+__all__ = ["Answering", "Asker", "NobodyAnswers", "asker"]
 
 Answering: TypeAlias = Callable[[Task], str]
 """Gives the command that answers a task from elsewhere."""
@@ -31,8 +29,8 @@ class NobodyAnswers(RxTasksError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the agent asks, and nobody can answer here: run it on a terminal without --plain, "
-            "or on a server (rxtasks serve), where `rxtasks respond` answers"
+            "the agent asks, and nobody can answer here: run it on a terminal without --plain "
+            "and --json, or on a server (rxtasks serve), where `rxtasks respond` answers"
         )
 
 
@@ -94,19 +92,6 @@ class Asker:
             return None
         finally:
             loop.remove_reader(self._fd)
-
-
-def elsewhere(url: str, token_file: Path | None) -> Answering:
-    """Give what names the command that answers a task on a server."""
-    options = ["--url", url.partition("?")[0].partition("#")[0]]
-    if token_file is not None:
-        options += ["--token-file", str(token_file)]
-
-    def answering(task: Task) -> str:
-        request = ["--request", task.requests[0].id] if len(task.requests) > 1 else []
-        return f"rxtasks respond {shlex.quote(task.ref)} ANSWER {shlex.join(request + options)}"
-
-    return answering
 
 
 def asker() -> Asker | None:

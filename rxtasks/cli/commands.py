@@ -1,100 +1,130 @@
-"""Commands about tasks: run, watch, tasks, cancel, respond."""
+"""Commands about tasks: run, send, watch, result, list, cancel, respond."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
+from rxtasks.cli import jsonl
+from rxtasks.cli.options import Look, Reach
+from rxtasks.cli.place import place_at
+from rxtasks.cli.reaching import command
+from rxtasks.cli.settings import UsageError
+from rxtasks.cli.showing import show
+from rxtasks.cli.wording import clean
+from rxtasks.errors import TransportError
+from rxtasks.models import Attachment
+from rxtasks.platforms.local import Local
 
-from rxtasks.cli.asking import elsewhere
-from rxtasks.cli.settings import UsageError, embedded, token_from
-from rxtasks.cli.view import View, view_for
-from rxtasks.cli.wording import Seen, clean
-from rxtasks.client import Client
-from rxtasks.errors import ConfigurationError, RxTasksError
-from rxtasks.platforms.gateway import Gateway
-from rxtasks.task import Task
-
-__all__ = ["Traffic", "cancel", "follow_or_cancel", "respond", "run_here", "run_there", "tasks"]
-
-_CANCELLING = 5.0
+__all__ = ["cancel", "list_tasks", "respond", "run_task", "send", "watch"]
 
 
-class Traffic:
-    """Counts the requests of the sessions that it makes."""
-
-    def __init__(self) -> None:
-        self.requests: int = 0
-
-    def session(self) -> aiohttp.ClientSession:
-        """Make a session whose requests are counted."""
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_start.append(self._count)
-        return aiohttp.ClientSession(trace_configs=[tracing])
-
-    async def _count(self, *details: object) -> None:
-        del details
-        self.requests += 1
-
-
-async def run_here(agent: str, text: str, *, agents: str | None, path: Path, plain: bool) -> int:
-    """Run a task in this process, and show it."""
-    view = view_for(sys.stdout, plain=plain)
-    async with Client(embedded(agents, path)) as client:
-        task = await client.agent(agent).run(text)
-        return _ended(view, await follow_or_cancel(task, view), None)
-
-
-async def run_there(
-    agent: str, text: str, *, url: str, token_file: Path | None, plain: bool
+async def run_task(
+    agent: str,
+    text: str,
+    *,
+    reach: Reach,
+    look: Look,
+    here: Local | None = None,
+    workforce: bool = False,
+    files: Sequence[Path] = (),
+    answer: bool = False,
+    detach: bool = False,
 ) -> int:
-    """Run a task on a server, and show it."""
-    traffic = Traffic()
-    view = view_for(sys.stdout, plain=plain, answering=elsewhere(url, token_file))
-    async with _connected(url, token_file, traffic) as client:
-        task = await client.agent(agent).run(text)
-        view.say(f"task     {task.ref}")
-        return _ended(view, await follow_or_cancel(task, view), traffic.requests)
+    """Start a task, and show it until it ends.
+
+    Args:
+        agent: The agent.
+        text: What to tell it.
+        reach: Where it is.
+        look: What to show.
+        here: Agents of this process, instead.
+        workforce: It is a workforce.
+        files: Files that go with the text.
+        answer: Show its answer only.
+        detach: Name the task, and leave it.
+    """
+    async with place_at(reach, here) as place:
+        handle = place.handle(agent, workforce=workforce)
+        try:
+            task = await handle.run(text, attachments=_attachments(files))
+        except (asyncio.CancelledError, TransportError) as error:
+            if here is None and getattr(error, "maybe_accepted", True):
+                seen = command("list", reach, agent, options=["--workforce"] * workforce)
+                error.add_note(f"a task may have been started all the same, see: {seen}")
+            raise
+        if detach:
+            print(task.ref)
+            return 0
+        return await show([task], place, look, answer=answer, named=here is None)
 
 
-async def watch(ref: str, *, url: str, token_file: Path | None, plain: bool) -> int:
-    """Show a task on a server."""
-    traffic = Traffic()
-    view = view_for(sys.stdout, plain=plain, answering=elsewhere(url, token_file))
-    async with _connected(url, token_file, traffic) as client:
-        task = client.task(ref)
-        await task.poll()  # a server that was never reached is no fault to wait out
-        return _ended(view, await view.follow(task), traffic.requests)
+async def send(
+    ref: str,
+    text: str,
+    *,
+    reach: Reach,
+    look: Look,
+    files: Sequence[Path] = (),
+    answer: bool = False,
+    detach: bool = False,
+) -> int:
+    """Send a message to a task, and show it until it has been answered."""
+    async with place_at(reach) as place:
+        task = place.task(ref)
+        await task.send(text, attachments=_attachments(files))
+        return 0 if detach else await show([task], place, look, answer=answer)
 
 
-async def tasks(agent: str, *, url: str, token_file: Path | None, limit: int) -> int:
-    """List tasks on a server."""
-    async with _connected(url, token_file) as client:
-        async for task in client.agent(agent).tasks(sort="-created_at", limit=limit):
+async def watch(refs: Sequence[str], *, reach: Reach, look: Look, answer: bool = False) -> int:
+    """Show tasks until their latest turns have ended."""
+    async with place_at(reach) as place:
+        tasks = list({ref: place.task(ref) for ref in refs}.values())
+        for task in tasks:
+            await task.poll()  # a server that was never reached is no fault to wait out
+        return await show(tasks, place, look, answer=answer)
+
+
+async def list_tasks(
+    agent: str,
+    *,
+    reach: Reach,
+    workforce: bool = False,
+    status: str | None = None,
+    search: str | None = None,
+    limit: int = 20,
+    json: bool = False,
+) -> int:
+    """List an agent's tasks, newest first."""
+    async with place_at(reach) as place:
+        handle = place.handle(agent, workforce=workforce)
+        async for task in handle.tasks(
+            status=status, search=search, sort="-created_at", limit=limit
+        ):
+            if json:
+                jsonl.write(sys.stdout, jsonl.task_line(task))
+                continue
             name = " ".join(clean(task.name or "").split())
-            print(f"{task.ref}  {task.status:<9}  {name}".rstrip())
+            print(f"{task.ref}  {task.status:<9}  {name}".rstrip(), flush=True)
     return 0
 
 
-async def cancel(ref: str, *, url: str, token_file: Path | None) -> int:
-    """Cancel a task on a server."""
-    async with _connected(url, token_file) as client:
-        task = client.task(ref)
-        await task.cancel()
-        print(await task.poll())
+async def cancel(refs: Sequence[str], *, reach: Reach) -> int:
+    """Cancel tasks."""
+    async with place_at(reach) as place:
+        for ref in refs:
+            task = place.task(ref)
+            await task.cancel()
+            print(await task.poll(), flush=True)
     return 0
 
 
-async def respond(
-    ref: str, answer: str, *, request: str | None, url: str, token_file: Path | None
-) -> int:
-    """Answer a request of a task on a server."""
-    async with _connected(url, token_file) as client:
-        task = client.task(ref)
+async def respond(ref: str, answer: str, *, request: str | None, reach: Reach) -> int:
+    """Answer a request of a task."""
+    async with place_at(reach) as place:
+        task = place.task(ref)
         if request is None:
             await task.poll()
             waiting = [each.id for each in task.requests]
@@ -106,31 +136,5 @@ async def respond(
     return 0
 
 
-async def follow_or_cancel(task: Task, view: View) -> Seen:
-    """Show a task until its turn has ended; being cancelled cancels the task as well."""
-    try:
-        return await view.follow(task)
-    except BaseException:
-        # Whatever keeps us from watching: nobody else knows of this task.
-        with suppress(RxTasksError, TimeoutError):
-            async with asyncio.timeout(_CANCELLING):
-                await task.cancel()
-        raise
-
-
-def _ended(view: View, seen: Seen, requests: int | None) -> int:
-    view.end(seen, requests)
-    return 0 if seen.result.status == "completed" else 1
-
-
-@asynccontextmanager
-async def _connected(
-    url: str, token_file: Path | None, traffic: Traffic | None = None
-) -> AsyncGenerator[Client, None]:
-    factory = None if traffic is None else traffic.session
-    try:
-        platform = Gateway(url, token=token_from(token_file))
-    except ConfigurationError as error:
-        raise UsageError(str(error)) from None
-    async with Client(platform, session_factory=factory) as client:
-        yield client
+def _attachments(files: Sequence[Path]) -> list[Attachment]:
+    return [Attachment(name=file.name, path=file) for file in files]

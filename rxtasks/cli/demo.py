@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rxtasks.cli.commands import follow_or_cancel
 from rxtasks.cli.running import until_stopped
 from rxtasks.cli.serve import serving
 from rxtasks.cli.settings import embedded
@@ -22,7 +21,7 @@ async def demo(path: Path, *, keep: bool, port: int, plain: bool) -> int:
     async with serving(embedded(None, path), "127.0.0.1", port, token=None) as server:
         async with Client(Gateway(server.url)) as client:
             task = await client.agent("survey").run("Survey this directory")
-            seen = await follow_or_cancel(task, view)
+            seen = await view.follow(task)
         view.end(seen, server.requests)
         if keep:
             view.say(f"serving on {server.url} until Ctrl-C")

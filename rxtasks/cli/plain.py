@@ -60,6 +60,11 @@ class PlainLines:
         if update.status != self._status:
             self._status = update.status
             lines += _lines("status", update.status)
+        return lines + self.asked(update)
+
+    def asked(self, update: TaskUpdate) -> list[str]:
+        """Give the lines for what an update asks and those before it did not."""
+        lines: list[str] = []
         for request in update.requests:
             if request.id not in self._requests:
                 options = f" [{' / '.join(request.options)}]" if request.options else ""

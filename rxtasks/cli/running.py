@@ -1,4 +1,4 @@
-"""Runs a command to its end, and says in one sentence what stopped it."""
+"""Runs a command to its end, and says in a line or two what stopped it."""
 
 from __future__ import annotations
 
@@ -6,90 +6,138 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Coroutine
+import traceback
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.wording import clean
-from rxtasks.errors import RxTasksError
+from rxtasks.errors import AuthenticationError, RxTasksError, TaskTimeout
 
-__all__ = ["guarded", "run", "until_stopped"]
+__all__ = ["CANCELLED", "FAILED", "USAGE", "Stopped", "guarded", "run", "until_stopped"]
 
 FAILED = 1
 USAGE = 2
+CANCELLED = 3
+TIMED_OUT = 4
 INTERRUPTED = 130
 TERMINATED = 143
 
 
-class Terminated(Exception):
-    """SIGTERM came."""
+class Stopped(Exception):
+    """A signal came, and what ran has ended; a note says more, where there is more to say.
+
+    Attributes:
+        status: The exit status.
+    """
+
+    def __init__(self, word: str, status: int) -> None:
+        super().__init__(word)
+        self.status = status
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command, and turn what stops it into one line and an exit status."""
+def guarded(command: Callable[[], int], *, debug: bool = False) -> int:
+    """Run a command, and turn what stops it into a line or two and an exit status.
+
+    Args:
+        command: The command, which returns the exit status.
+        debug: Show tracebacks as well, and what the library logs.
+    """
     _survive_any_text()
     try:
-        status = command()
+        with _logging(debug=debug):
+            status = command()
         sys.stdout.flush()  # here, where a closed pipe is no surprise
-    except KeyboardInterrupt as interrupt:
-        return _said(str(interrupt) or "cancelled", INTERRUPTED)
-    except Terminated:
-        return _said("terminated", TERMINATED)
+    except KeyboardInterrupt:
+        return _said(["cancelled"], INTERRUPTED)
+    except Stopped as stopped:
+        return _said(_notes(stopped) or [str(stopped)], stopped.status)
     except BrokenPipeError:
         _let_go_of(sys.stdout)
         return 0
-    except UsageError as error:
-        return _said(f"rxtasks: {error}", USAGE)
-    except RxTasksError as error:
-        return _said(f"rxtasks: {error}", FAILED)
-    except OSError:
-        why = _unwritable()
-        if why is None:
-            raise  # it is about something else
-        return _said(f"rxtasks: the output cannot be written: {why}", FAILED)
+    except Exception as error:  # noqa: BLE001 - it is told, a defect too
+        if debug:
+            traceback.print_exc()
+        return _failed(error)
     return status
 
 
-def run(main: Coroutine[Any, Any, int], *, interrupted: str = "cancelled") -> int:
+def _failed(error: Exception) -> int:
+    lines = [f"rxtasks: {error}", *_notes(error)]
+    match error:
+        case UsageError():
+            return _said(lines, USAGE)
+        case TaskTimeout():
+            return _said(lines, TIMED_OUT)
+        case AuthenticationError():
+            lines[0] += ": is the token right, or the key, in --token-file or the environment?"
+            return _said(lines, FAILED)
+        case RxTasksError():
+            return _said(lines, FAILED)
+        case OSError() if (why := _unwritable()) is not None:
+            return _said([f"rxtasks: the output cannot be written: {why}"], FAILED)
+        case _:
+            kind = type(error).__name__
+            defect = f"rxtasks: this is a defect, and --debug shows where: {kind}: {error}"
+            return _said([defect], FAILED)
+
+
+def run(main: Coroutine[Any, Any, int], *, while_read: bool = False) -> int:
     """Run a coroutine until it ends; SIGINT and SIGTERM cancel it.
 
     Args:
         main: The coroutine, which returns the exit status.
-        interrupted: What SIGINT has meant, in a few words.
+        while_read: Cancel it, too, when nobody reads the output any more: at once, not when
+            there is something to write again.
 
     Raises:
-        KeyboardInterrupt: SIGINT came.
-        Terminated: SIGTERM came.
+        Stopped: SIGINT or SIGTERM came.
+        BrokenPipeError: Nobody reads the output any more.
     """
-    # What a library logs is no output of a command, unless somebody asks for it.
-    logging.getLogger("rxtasks").addHandler(logging.NullHandler())
-    try:
-        return asyncio.run(_terminable(main))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(interrupted) from None
+    return asyncio.run(_stoppable(main, while_read=while_read))
 
 
-async def _terminable(main: Coroutine[Any, Any, int]) -> int:
+async def _stoppable(main: Coroutine[Any, Any, int], *, while_read: bool) -> int:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    terminated = False
+    assert task is not None  # noqa: S101 - for the type checkers
+    causes: list[Exception] = []
 
-    def terminate() -> None:
-        nonlocal terminated
-        terminated = True
-        if task is not None:
-            task.cancel()
+    def stop(cause: Exception) -> None:
+        causes.append(cause)
+        task.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGTERM, stop, Stopped("terminated", TERMINATED))
+    pipe = _pipe(sys.stdout) if while_read else None
+    if pipe is not None:
+
+        def gone() -> None:
+            loop.remove_reader(pipe)
+            stop(BrokenPipeError())
+
+        loop.add_reader(pipe, gone)  # of a pipe's end for writing, this tells when it breaks
     try:
         return await main
-    except asyncio.CancelledError:
-        if terminated:
-            raise Terminated from None
-        raise
+    except asyncio.CancelledError as cancelled:
+        cause = causes[0] if causes else Stopped("cancelled", INTERRUPTED)
+        for note in _notes(cancelled):
+            cause.add_note(note)
+        raise cause from None
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
+        if pipe is not None:
+            loop.remove_reader(pipe)
+
+
+def _pipe(out: TextIO) -> int | None:
+    try:
+        number = out.fileno()
+        return number if stat.S_ISFIFO(os.fstat(number).st_mode) else None
+    except (OSError, ValueError):
+        return None  # somebody has put something else into its place
 
 
 async def until_stopped() -> None:
@@ -106,9 +154,30 @@ async def until_stopped() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _said(line: str, status: int) -> int:
+@contextmanager
+def _logging(*, debug: bool) -> Generator[None]:
+    # What a library logs is no output of a command, unless somebody asks for it.
+    logger = logging.getLogger("rxtasks")
+    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    if debug:
+        logger.setLevel(logging.DEBUG)
     try:
-        print(" ".join(clean(line).split()), file=sys.stderr, flush=True)
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
+
+
+def _said(lines: list[str], status: int) -> int:
+    try:
+        for line in lines:
+            print(clean(line).replace("\n", " "), file=sys.stderr, flush=True)
     except OSError:
         _let_go_of(sys.stderr)
     return status

@@ -25,7 +25,18 @@ from rxtasks.models import (
     UserMessage,
 )
 
-__all__ = ["ASCII", "UNICODE", "Icons", "Row", "Screen", "Tail", "ending", "frame", "rows"]
+__all__ = [
+    "ASCII",
+    "UNICODE",
+    "Icons",
+    "Row",
+    "Screen",
+    "Tail",
+    "ending",
+    "frame",
+    "icons_for",
+    "rows",
+]
 
 _FRAMES_PER_SECOND = 10
 _WIDEST = 100
@@ -60,6 +71,11 @@ UNICODE = Icons("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "○", "✓", "✗", "⊘", "�
 ASCII = Icons("|/-\\", ".", "+", "x", "-", ">", "*", ":", "?", "_", "-")
 
 
+def icons_for(console: Console) -> Icons:
+    """Choose the signs that a console can show."""
+    return UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
+
+
 @dataclass
 class Screen:
     """What is known of a task, and when it was seen.
@@ -72,6 +88,7 @@ class Screen:
         spans: When each tool run was first seen and when it was seen to have ended.
         answered: Requests that have been answered here.
         answer: How to answer a request, where nobody is asked here.
+        ended: When the turn ended; None: it goes on.
     """
 
     began: float
@@ -83,12 +100,17 @@ class Screen:
     )
     answered: set[str] = field(default_factory=set[str])
     answer: str = ""
+    ended: float | None = None
 
     @property
     def requests(self) -> tuple[InputRequest, ...]:
         """What the agent waits for and has not been told."""
         requests = () if self.snapshot is None else self.snapshot.requests
         return tuple(each for each in requests if each.id not in self.answered)
+
+    def stop(self, now: float) -> None:
+        """Stop the clock: the turn has ended."""
+        self.ended = now
 
     def take(self, snapshot: TaskSnapshot, now: float) -> None:
         """Take note of a snapshot."""
@@ -260,7 +282,8 @@ def _request(request: InputRequest, icons: Icons, answer: str) -> RenderableType
 
 def _status(screen: Screen, now: float, icons: Icons) -> Text:
     snapshot = screen.snapshot
-    elapsed = seconds(max(0.1, now - screen.began))  # no flicker of milliseconds
+    until = now if screen.ended is None else screen.ended
+    elapsed = seconds(max(0.1, until - screen.began))  # no flicker of milliseconds
     if snapshot is None:
         return Text(f"{_spinner(now, icons)} connecting  {elapsed}", "dim", overflow="crop")
     status = snapshot.info.status

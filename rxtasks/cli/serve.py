@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from rxtasks import server
+from rxtasks.cli.options import Reach
+from rxtasks.cli.reaching import platform_at
 from rxtasks.cli.running import until_stopped
 from rxtasks.cli.settings import TOKEN, UsageError, embedded, token_from
 from rxtasks.client import Client
@@ -25,9 +27,11 @@ async def serve(
     names: Sequence[str],
     agents: str | None,
     path: Path,
+    elsewhere: Reach | None = None,
 ) -> int:
-    """Serve agents until SIGINT or SIGTERM."""
-    platform, token = embedded(agents, path), token_from(token_file)
+    """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
+    platform = embedded(agents, path) if elsewhere is None else platform_at(elsewhere)
+    token = token_from(token_file)
     async with serving(platform, host, port, token=token, names=names) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()

@@ -1,33 +1,32 @@
-"""Views of a task in a terminal or a pipe. A view is an observer: it asks the task for nothing."""
+"""Shows a task: live on a terminal, as lines in a pipe. A view observes: it asks for nothing."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.live import Live
 
-from rxtasks.cli import plain, screen
-from rxtasks.cli.asking import Answering, Asker, NobodyAnswers, asker
+from rxtasks.cli import jsonl, plain
+from rxtasks.cli.asking import Answering, NobodyAnswers, asker
+from rxtasks.cli.live import Board, LiveView
 from rxtasks.cli.wording import Seen, clean
-from rxtasks.models import (
-    FatalFault,
-    Message,
-    TaskEvent,
-    TaskResult,
-    TaskSnapshot,
-    TaskUpdate,
-    TransportFault,
-)
+from rxtasks.models import TaskEvent, TaskUpdate
 from rxtasks.task import Task
 
-__all__ = ["LiveView", "PlainView", "View", "view_for"]
-
-_TICK = 1 / 12
+__all__ = [
+    "AnswerView",
+    "JsonView",
+    "PlainView",
+    "Requests",
+    "View",
+    "answer_view",
+    "board_for",
+    "view_for",
+]
 
 
 class View(Protocol):
@@ -59,6 +58,7 @@ class PlainView:
         out: TextIO,
         *,
         answering: Answering | None = None,
+        label: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the view.
@@ -66,38 +66,27 @@ class PlainView:
         Args:
             out: Where to write.
             answering: Names the command that answers a request; None: there is none.
+            label: What each line begins with, where there are several tasks.
             clock: Gives seconds that never go back.
         """
         self._out = out
         self._answering = answering
+        self._label = label
         self._clock = clock
+        self._lines = plain.PlainLines()
         self._asked: set[str] = set()
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
         began = self._clock()
         count = 0
-        lines = plain.PlainLines()
         async with task.events.iterate() as events:
             async for event in events:
                 count += 1
-                for line in lines.of(event.value):
-                    self.say(line)
-                self._unanswered(task, event.value)
+                self._show(event)
+                self._unanswered(task, event)
         result = await task.result(timeout=None)
         return Seen(result=result, elapsed=self._clock() - began, events=count)
-
-    def _unanswered(
-        self, task: Task, value: Message | TaskUpdate | TransportFault | FatalFault
-    ) -> None:
-        requests = value.requests if isinstance(value, TaskUpdate) else ()
-        asked = {each.id for each in requests}
-        now = asked.intersection(each.id for each in task.requests)
-        if now - self._asked:  # of what was answered long ago, nothing needs to be said
-            if self._answering is None:
-                raise NobodyAnswers
-            self.say(f"answer   {clean(self._answering(task))}")
-        self._asked |= now
 
     def end(self, seen: Seen, requests: int | None) -> None:
         """Show how it ended."""
@@ -106,148 +95,137 @@ class PlainView:
 
     def say(self, line: str) -> None:
         """Show a line of our own."""
-        print(line, file=self._out, flush=True)
+        print(f"{self._label}{line}", file=self._out, flush=True)
+
+    def _show(self, event: TaskEvent) -> None:
+        for line in self._lines.of(event.value):
+            self.say(line)
+
+    def _unanswered(self, task: Task, event: TaskEvent) -> None:
+        requests = event.value.requests if isinstance(event.value, TaskUpdate) else ()
+        asked = {each.id for each in requests}
+        now = asked.intersection(each.id for each in task.requests)
+        if now - self._asked:  # of what was answered long ago, nothing needs to be said
+            if self._answering is None:
+                raise NobodyAnswers
+            self.say(f"answer   {clean(self._answering(task))}")
+        self._asked |= now
 
 
-class LiveView:
-    """Draws a task anew some twelve times a second; what is final scrolls away when it must."""
+class JsonView(PlainView):
+    """Writes each event as a JSON object on a line of its own."""
 
     def __init__(
-        self,
-        console: Console,
-        *,
-        asker: Asker | None = None,
-        answering: Answering | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, out: TextIO, *, answering: Answering | None = None, only_result: bool = False
     ) -> None:
         """Make the view.
 
         Args:
-            console: Where to draw.
-            asker: Puts the agent's requests to a person; None: they are only shown.
+            out: Where to write.
             answering: Names the command that answers a request; None: there is none.
-            clock: Gives seconds that never go back.
+            only_result: Write how it ends, and nothing before.
         """
-        self._console = console
-        self._asker = asker
-        self._answering = answering
-        self._clock = clock
-        unicode = (console.encoding or "").lower().startswith("utf")
-        self._icons = screen.UNICODE if unicode else screen.ASCII
-        self._gone: set[str] = set()
+        super().__init__(out, answering=answering)
+        self._only_result = only_result
+        self._ref = ""
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
-        state = screen.Screen(self._clock())
-
-        def take(snapshot: TaskSnapshot) -> None:
-            state.take(snapshot, self._clock())
-
-        def count(event: TaskEvent) -> None:
-            state.events += 1
-            if isinstance(event.value, TransportFault | FatalFault):
-                state.fault = event.value
-
-        # The result tells how it ends, also when it ends badly.
-        watching = task.snapshots.subscribe(take, _ignore), task.events.subscribe(count, _ignore)
-        waiting = asyncio.create_task(task.result(timeout=None))
-        try:
-            while not waiting.done():
-                await self._draw_until(waiting, state)
-                await self._ask(task, state, waiting)
-                self._unanswered(task, state)
-            return Seen(
-                result=await waiting, elapsed=self._clock() - state.began, events=state.events
-            )
-        finally:
-            waiting.cancel()
-            await asyncio.wait([waiting])
-            for subscription in watching:
-                subscription.dispose()
-            for row in self._rows(state):
-                self._console.print(row.body)
-
-    def end(self, seen: Seen, requests: int | None) -> None:
-        """Show how it ended."""
-        self._console.print()
-        self._console.print(screen.ending(seen, requests, self._icons))
+        self._ref = task.ref
+        return await super().follow(task)
 
     def say(self, line: str) -> None:
-        """Show a line of our own."""
-        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+        """Say nothing: what reads this wants JSON."""
 
-    async def _draw_until(self, waiting: asyncio.Task[TaskResult], state: screen.Screen) -> None:
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            while not waiting.done():
-                self._draw(state, live)
-                await asyncio.wait([waiting], timeout=_TICK)
-                if state.requests and (self._can_ask(state) or not state.answer):
-                    return
+    def end(self, seen: Seen, requests: int | None) -> None:
+        """Write how it ended."""
+        del requests
+        jsonl.write(self._out, jsonl.result_line(self._ref, seen))
 
-    def _can_ask(self, state: screen.Screen) -> bool:
-        asker = self._asker
-        return asker is not None and not asker.gone and bool(state.requests)
-
-    def _unanswered(self, task: Task, state: screen.Screen) -> None:
-        """Say how to answer where nobody is asked here, so that no one waits for nothing."""
-        if not state.requests or self._can_ask(state):
-            return
-        if self._answering is not None:
-            state.answer = self._answering(task)
-        elif self._asker is None:
-            raise NobodyAnswers
-        else:
-            state.answer = "the input is closed: nobody can; Ctrl-C cancels the task"
-
-    async def _ask(
-        self, task: Task, state: screen.Screen, waiting: asyncio.Task[TaskResult]
-    ) -> None:
-        if self._asker is None or not self._can_ask(state):
-            return
-        for row in self._rows(state):
-            if row.final:
-                self._gone.add(row.id)
-                self._console.print(row.body)
-        request = state.requests[0]
-
-        def still() -> bool:
-            return not waiting.done() and request in state.requests
-
-        await self._asker.ask(task, request, self._console, still)
-        if not self._asker.gone:
-            # It is no request any more, only it takes a moment until that is told.
-            state.answered.add(request.id)
-
-    def _draw(self, state: screen.Screen, live: Live) -> None:
-        console = self._console
-        drawn = self._rows(state)
-        heights = [len(console.render_lines(row.body, pad=False)) for row in drawn]
-        while drawn and drawn[0].final and sum(heights) > console.height - 3:
-            gone = drawn.pop(0)
-            del heights[0]
-            self._gone.add(gone.id)
-            console.print(gone.body)
-        now = self._clock()
-        live.update(screen.frame(state, drawn, now, self._icons, console.height), refresh=True)
-
-    def _rows(self, state: screen.Screen) -> list[screen.Row]:
-        drawn = screen.rows(state, self._clock(), self._icons, self._console.width)
-        return [row for row in drawn if row.id not in self._gone]
+    def _show(self, event: TaskEvent) -> None:
+        if not self._only_result:
+            jsonl.write(self._out, jsonl.event_line(self._ref, event))
 
 
-def view_for(out: TextIO, *, plain: bool, answering: Answering | None = None) -> View:
+class Requests(PlainView):
+    """Writes what the agent asks, and nothing else."""
+
+    def _show(self, event: TaskEvent) -> None:
+        if isinstance(event.value, TaskUpdate):
+            for line in self._lines.asked(event.value):
+                self.say(line)
+
+
+class AnswerView:
+    """Writes the answer when it is there; until then, another view says how far it has got."""
+
+    def __init__(self, out: TextIO, err: TextIO, until_then: View) -> None:
+        self._out = out
+        self._err = err
+        self._until_then = until_then
+
+    async def follow(self, task: Task) -> Seen:
+        """Wait until the latest turn has ended."""
+        return await self._until_then.follow(task)
+
+    def end(self, seen: Seen, requests: int | None) -> None:
+        """Write the answer as it is; on a terminal, without what would control it."""
+        del requests
+        result = seen.result
+        if result.text and result.text != result.error:
+            print(clean(result.text) if self._out.isatty() else result.text, file=self._out)
+            self._out.flush()
+        if result.status == "cancelled":
+            self.say("rxtasks: the task was cancelled")
+        elif result.status == "error":
+            self.say(f"rxtasks: the agent failed: {' '.join(clean(result.error).split())}")
+
+    def say(self, line: str) -> None:
+        """Say something beside the answer."""
+        print(line, file=self._err, flush=True)
+
+
+def view_for(
+    out: TextIO,
+    *,
+    plain: bool,
+    answering: Answering | None = None,
+    ask: bool = True,
+    label: str = "",
+) -> View:
     """Choose the view for where the output goes: live only on a terminal that can do it.
 
     Args:
         out: Where the output goes.
         plain: Write plain lines, also to a terminal.
         answering: Names the command that answers a request; None: there is none.
+        ask: Put what the agent asks to the person at the terminal.
+        label: What plain lines begin with.
     """
-    if plain or not out.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
-        return PlainView(out, answering=answering)
-    console = Console(file=out, highlight=False, markup=False, emoji=False)
-    return LiveView(console, asker=asker(), answering=answering)
+    if plain or not _can_draw(out):
+        return PlainView(out, answering=answering, label=label)
+    return LiveView(_console(out), asker=asker() if ask else None, answering=answering)
 
 
-def _ignore(error: Exception) -> None:
-    del error
+def answer_view(*, plain: bool, answering: Answering | None = None, ask: bool = True) -> View:
+    """Choose the view that writes the answer to stdout, and what goes on until then to stderr."""
+    err = sys.stderr
+    if plain or not _can_draw(err):
+        return AnswerView(sys.stdout, err, Requests(err, answering=answering))
+    live = LiveView(
+        _console(err), asker=asker() if ask else None, answering=answering, only_requests=True
+    )
+    return AnswerView(sys.stdout, err, live)
+
+
+def board_for(out: TextIO, *, plain: bool, answering: Answering | None = None) -> Board | None:
+    """Choose the view of several tasks side by side; None: there is no terminal to draw it on."""
+    return None if plain or not _can_draw(out) else Board(_console(out), answering=answering)
+
+
+def _can_draw(out: TextIO) -> bool:
+    return out.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+
+
+def _console(out: TextIO) -> Console:
+    return Console(file=out, highlight=False, markup=False, emoji=False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -157,7 +159,7 @@ def test_a_full_disk_is_one_sentence(tree: Path, command: str) -> None:
 def test_a_kept_server_serves_until_ctrl_c(tree: Path) -> None:
     with started("demo", "--path", str(tree), "--keep") as process:
         url = line_with(process, "serving on").split()[2]
-        listed = rxtasks("tasks", "survey", "--url", url)
+        listed = rxtasks("list", "survey", "--url", url)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=LIMIT)
 
@@ -349,7 +351,7 @@ def asking(tmp_path: Path) -> str:
 
 def test_a_question_is_answered_at_the_terminal(asking: str) -> None:
     status, text = on_a_terminal(
-        *("run", "asks", "go", "--agents", "asking_agents:agents"),
+        *("run", "asks", "go", "--watch", "--agents", "asking_agents:agents"),
         keys=(("> ", "perhaps\n"), ("> ", "no\n")),
         NO_COLOR="1",
         PYTHONPATH=asking,
@@ -388,10 +390,10 @@ def test_who_closes_the_input_can_still_watch(asking: str) -> None:
 def test_a_question_that_nobody_can_answer_ends_the_task(asking: str) -> None:
     done = rxtasks("run", "asks", "go", "--agents", "asking_agents:agents", PYTHONPATH=asking)
 
-    assert done.returncode == 1
-    assert "request  May I? [yes / no]" in done.stdout
-    assert done.stderr.startswith("rxtasks: the agent asks, and nobody can answer here")
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (1, "")
+    asked, said = done.stderr.splitlines()
+    assert asked.startswith("request  May I? [yes / no]")
+    assert said.startswith("rxtasks: the agent asks, and nobody can answer here")
 
 
 def test_on_a_terminal_too_a_question_without_an_input_ends_the_task(asking: str) -> None:
@@ -433,13 +435,13 @@ def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) 
     with started(*served, PYTHONPATH=asking) as server:
         url = line_with(server, "serving on").split()[2]
         there = ["--url", url, *token]
-        refused = rxtasks("tasks", "asks", "--url", url)
-        with started("run", "asks", "go", *there) as running:
+        refused = rxtasks("list", "asks", "--url", url)
+        with started("run", "asks", "go", "--watch", *there) as running:
             ref = line_with(running, "task ").split()[1]
             line_with(running, "request  May I? [yes / no]")
             hint = line_with(running, "answer ")
             wrong = rxtasks("respond", ref, "perhaps", *there)
-            listed = rxtasks("tasks", "asks", *there)
+            listed = rxtasks("list", "asks", *there)
             answered = rxtasks("respond", ref, "yes", *there)
             rest, errors = running.communicate(timeout=LIMIT)
         watched = rxtasks("watch", ref, *there)
@@ -474,20 +476,51 @@ def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
     served = ["serve", "--port", "0", "--agents", "asking_agents:agents"]
     with started(*served, PYTHONPATH=asking) as server:
         url = line_with(server, "serving on").split()[2]
-        with started("run", "asks", "go", "--url", url) as running:
+        with started("run", "asks", "go", "--watch", "--url", url) as running:
             ref = line_with(running, "task ").split()[1]
             with started("watch", ref, "--url", url) as watching:
                 line_with(watching, "request")
                 watching.send_signal(signal.SIGINT)
                 _, watched = watching.communicate(timeout=LIMIT)
+            command = watched.partition("watch: rxtasks ")[2]
+            went_on = rxtasks(*shlex.split(command), "--timeout", "0.5")
             line_with(running, "request")
             running.send_signal(signal.SIGINT)
             _, ran = running.communicate(timeout=LIMIT)
-        listed = rxtasks("tasks", "asks", "--url", url)
+        listed = rxtasks("list", "asks", "--url", url)
 
-    assert (watching.returncode, watched) == (130, "stopped watching; the task goes on\n")
-    assert (running.returncode, ran) == (130, "cancelled\n")
-    assert listed.stdout == f"{ref}  cancelled  go\n"
+    again = f"the task goes on, watch: rxtasks watch {ref} --url {url}\n"
+    assert (watching.returncode, watched) == (130, again)
+    assert (running.returncode, ran) == (130, again)
+    assert went_on.returncode == 4
+    assert went_on.stderr.startswith(f"rxtasks: task {ref.split('/')[2]} was still action after")
+    assert went_on.stderr.endswith(again)
+    assert listed.stdout == f"{ref}  action     go\n"
+
+
+def test_who_reads_no_further_ends_a_view_in_which_nothing_happens(asking: str) -> None:
+    served = ["serve", "--port", "0", "--agents", "asking_agents:agents"]
+    with started(*served, PYTHONPATH=asking) as server:
+        url = line_with(server, "serving on").split()[2]
+        refs = [rxtasks("run", "asks", "go", "--detach", "--url", url).stdout.strip()] * 2
+        refs[1] = rxtasks("run", "asks", "on", "--detach", "--url", url).stdout.strip()
+        with started("watch", refs[0], "--json", "--url", url) as watching:
+            first = json.loads(line_with(watching, '"requests":[{'))
+            assert watching.stdout is not None
+            watching.stdout.close()  # there is no more to write, and so no write that could fail
+            status = watching.wait(timeout=LIMIT)
+            assert watching.stderr is not None
+            errors = watching.stderr.read()
+        beside, text = on_a_terminal("watch", *refs, "--url", url, interrupt_at="answer: rxtasks")
+
+    assert first["task"] == refs[0]
+    assert (status, errors) == (0, "")
+    assert beside == 130
+    assert "▸ go" in bare(text).replace("│", "")
+    assert "▸ on" in bare(text)
+    assert f"the tasks go on, watch: rxtasks watch {refs[0]} {refs[1]} --url {url}" in " ".join(
+        bare(text).split()
+    )
 
 
 def test_beyond_this_machine_a_server_wants_a_token() -> None:
@@ -502,7 +535,7 @@ def test_nobody_answering_is_one_sentence() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        done = rxtasks("tasks", "survey", "--url", url)
+        done = rxtasks("list", "survey", "--url", url)
 
     assert done.returncode == 1
     assert done.stderr.startswith("rxtasks: ")

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 
 import rxtasks
-from rxtasks import TransportError
+from rxtasks import AuthenticationError, TransportError
 from rxtasks.__main__ import main as entry
-from rxtasks.cli.app import main
+from rxtasks.cli.app import app, main
 from rxtasks.cli.running import guarded, run, until_stopped
+from rxtasks.cli.serve import serve
 from rxtasks.cli.settings import UsageError, directory, embedded, token_from
+from rxtasks.cli.tasks import COMMANDS
 
 AGENTS = """
 from rxtasks.local import message, thinking
@@ -54,8 +57,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
 
-    shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", capsys.readouterr().out, re.MULTILINE)
-    assert shown == ["demo", "run", "watch", "respond", "cancel", "tasks", "serve", "version"]
+    said = capsys.readouterr().out
+    assert "Exit status: 0 completed, 1 error, 2 wrong usage, 3 cancelled, 4 time-out," in said
+    shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", said, re.MULTILINE)
+    assert shown == [
+        *("demo", "cancel", "list", "respond", "result", "run", "send", "watch"),
+        *("serve", "version"),
+    ]
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,16 +117,23 @@ def test_ctrl_c_during_the_imports_is_quiet(
 
 
 def test_an_agent_runs_in_this_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "shout", "hello", "--agents", f"{here.name}:agents"]) == 0
+    given = ["run", "shout", "hello", "--agents", f"{here.name}:agents"]
+    assert main(given) == 0
+    assert capsys.readouterr() == ("HELLO\n", "")
 
+    assert main([*given, "--watch"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {"user     hello", "thought  Louder!", "agent    HELLO"} <= set(lines)
     assert lines[-2].startswith("result   completed in ")
 
 
 def test_a_task_that_fails_ends_with_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "fails", "hello", "--agents", f"{here.name}:agents"]) == 1
+    given = ["run", "fails", "hello", "--agents", f"{here.name}:agents"]
+    assert main(given) == 1
+    wanted = ("so far\n", "rxtasks: the agent failed: RuntimeError: it broke\n")
+    assert capsys.readouterr() == wanted
 
+    assert main([*given, "--watch"]) == 1
     said = capsys.readouterr()
     assert "agent    so far" in said.out
     assert "error    RuntimeError: it broke" in said.out
@@ -170,6 +185,33 @@ def test_agents_and_a_server_do_not_go_together(
     assert said.out == ""
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "a", "text"],
+        ["send", "t", "text", "--json"],
+        ["watch", "t", "u"],
+        ["result", "t"],
+        ["respond", "t", "yes"],
+        ["cancel", "t"],
+        ["list", "a"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_server_that_is_not_there_is_one_sentence(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert main([*command, "--url", f"http://127.0.0.1:{unused.getsockname()[1]}"]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("rxtasks: ")
+    assert "cannot connect" in said.err
+    assert said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["demo"], ["run", "survey", "go"], ["serve"]])
 def test_an_empty_path_is_no_directory(
     command: list[str], capsys: pytest.CaptureFixture[str]
@@ -213,30 +255,75 @@ def test_a_token_comes_from_a_file_or_the_environment(
 # ------------------------------------------------------------------ how it ends
 
 
-def raising(error: BaseException) -> int:
+def raising(error: BaseException, *, debug: bool = False) -> int:
     def command() -> int:
         raise error
 
-    return guarded(command)
+    return guarded(command, debug=debug)
 
 
 def test_what_stops_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(TransportError("no answer\nfrom\x1b[31m there")) == 1
+    assert raising(AuthenticationError("it answered 401", status=401)) == 1
     assert raising(UsageError("not like this")) == 2
     assert raising(KeyboardInterrupt()) == 130
 
     assert capsys.readouterr().err.splitlines() == [
         "rxtasks: no answer from there",
+        (
+            "rxtasks: it answered 401: is the token right, or the key, in --token-file or the "
+            "environment?"
+        ),
         "rxtasks: not like this",
         "cancelled",
     ]
 
 
-def test_a_defect_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        raising(ZeroDivisionError())
-    with pytest.raises(OSError, match="disk"):
-        raising(OSError(errno.ENOSPC, "no space on this disk"))
+def test_a_defect_is_a_sentence_too_and_debug_shows_where_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert raising(ZeroDivisionError("by nought")) == 1
+    wanted = "rxtasks: this is a defect, and --debug shows where: ZeroDivisionError: by nought\n"
+    assert capsys.readouterr().err == wanted
+    assert raising(OSError(errno.ENOSPC, "no space on this disk")) == 1
+    assert "no space on this disk" in capsys.readouterr().err
+
+    assert raising(ZeroDivisionError("by nought"), debug=True) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith(wanted)
+
+
+@pytest.mark.usefixtures("here")
+def test_debug_is_an_option_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "nobody", "hi", "--debug"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith("rxtasks: there is no agent 'nobody'; there are 'survey', 'echo'\n")
+
+    assert main(["run", "nobody", "--", "--debug"]) == 1  # it is the text
+    assert "Traceback" not in capsys.readouterr().err
+    for command in app:
+        assert (
+            "--debug" in _help(command, capsys) or command.startswith("-") or command == "version"
+        )
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "demo"])
+def test_the_documentation_has_every_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"^. +(--[a-z-]+)", _help(command, capsys), re.MULTILINE))
+
+    assert options
+    assert options <= set(re.findall(r"--[a-z-]+", page)) | {"--help"}
+    assert f"| `{command}" in page
+
+
+def _help(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    main([command, "--help"])
+    return capsys.readouterr().out
 
 
 async def waits_for_a_signal(number: signal.Signals) -> int:
@@ -249,6 +336,38 @@ def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGINT))) == 130
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGTERM))) == 143
     assert capsys.readouterr().err.split() == ["cancelled", "terminated"]
+
+
+def test_who_reads_no_further_ends_what_has_nothing_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+
+    async def silent() -> int:
+        os.close(reading)
+        await asyncio.sleep(5)
+        return 1
+
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert guarded(lambda: run(silent(), while_read=True)) == 0
+
+
+def test_agents_are_served_until_a_signal_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stop() -> None:
+        while "serving on http://127.0.0.1:" not in capsys.readouterr().out:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def serves() -> int:
+        serving = serve("127.0.0.1", 0, token_file=None, names=(), agents=None, path=tmp_path)
+        status, _ = await asyncio.gather(serving, stop())
+        return status
+
+    assert guarded(lambda: run(serves())) == 0
+    assert capsys.readouterr().err == "stopped\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from rxtasks import (
     InputRequest,
     Message,
     TaskInfo,
+    TaskNotFound,
     TaskResult,
     TaskSnapshot,
     TaskStatus,
@@ -29,8 +31,10 @@ from rxtasks import (
     Usage,
     UserMessage,
 )
+from rxtasks.cli.asking import Asker, NobodyAnswers
+from rxtasks.cli.live import Board, LiveView
 from rxtasks.cli.screen import ASCII, UNICODE, Icons, Screen, Tail, ending, frame, rows
-from rxtasks.cli.view import LiveView, PlainView, view_for
+from rxtasks.cli.view import AnswerView, PlainView, board_for, view_for
 from rxtasks.cli.wording import Seen
 from rxtasks.local import Context, Yield, message, thinking, tool_pending, typing
 from rxtasks.models import Connection
@@ -262,9 +266,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def console(out: io.StringIO, *, height: int = 12) -> Console:
+def console(out: io.StringIO, *, width: int = 50, height: int = 12) -> Console:
     return Console(
-        file=out, width=50, height=height, force_terminal=True, color_system=None, emoji=False
+        file=out, width=width, height=height, force_terminal=True, color_system=None, emoji=False
     )
 
 
@@ -291,11 +295,19 @@ def visible(text: str) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+async def says(ctx: Context) -> AsyncIterator[Yield]:
+    yield message(f"{ctx.text} it is")
+
+
+async def waits(ctx: Context) -> AsyncIterator[Yield]:
+    yield message(await ctx.ask("waits"))
+
+
 async def long_winded(ctx: Context) -> AsyncIterator[Yield]:
     run = tool_pending("look")
     yield run
     yield run.started()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)  # seconds are told, also where the beginning is seen late
     yield run.finished(output={"seen": 3})
     for part in range(3):
         yield thinking(f"Part {part} ")
@@ -330,7 +342,9 @@ async def test_a_live_view_that_is_interrupted_leaves_what_was_seen() -> None:
     async with Client(Local({"long": long_winded})) as client:
         task = await client.agent("long").run("line")
         following = asyncio.create_task(view.follow(task))
-        await asyncio.sleep(0.25)
+        async with asyncio.timeout(5):
+            while "▸ line" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                await asyncio.sleep(0.01)
         following.cancel()
         with pytest.raises(asyncio.CancelledError):
             await following
@@ -360,11 +374,153 @@ async def test_a_question_is_seen_while_it_is_open() -> None:
     assert "● no" in visible(out.getvalue())
 
 
+async def test_a_question_is_put_to_the_person_until_the_input_is_closed() -> None:
+    async def asks(ctx: Context) -> AsyncIterator[Yield]:
+        yield message("First.")
+        first = await ctx.ask("May I?", ["yes", "no"])
+        yield message(f"{first}, {await ctx.ask('And now?')}")
+
+    out, (end, other) = Terminal(), os.openpty()
+    try:
+        view = LiveView(console(out, height=24), asker=Asker(other))
+        async with Client(Local({"asks": asks})) as client:
+            task = await client.agent("asks").run("go")
+            following = asyncio.create_task(view.follow(task))
+            async with asyncio.timeout(5):
+                for question, typed in (("May I? [yes / no]", b"no\n"), ("And now?", b"\x04")):
+                    while question not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                        await asyncio.sleep(0.01)
+                    os.write(end, typed)
+                while "the input is closed" not in out.getvalue():  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(0.01)
+                await task.respond(task.requests[0].id, "never")
+                view.end(await following, None)
+    finally:
+        os.close(end)
+        os.close(other)
+
+    lines = visible(out.getvalue())
+    assert [lines.count(each) for each in ("▸ go", "● First.", "● no, never")] == [1, 1, 1]
+
+
+async def test_a_question_that_nobody_can_answer_ends_the_view() -> None:
+    out = Terminal()
+    async with Client(Local({"waits": waits})) as client:
+        task = await client.agent("waits").run("go")
+        async with asyncio.timeout(5):
+            with pytest.raises(NobodyAnswers):
+                await LiveView(console(out)).follow(task)
+
+
+async def test_tasks_stand_side_by_side_until_the_last_has_ended() -> None:
+    out = Terminal()
+    board = Board(console(out, width=80, height=10), answering=lambda task: "elsewhere")
+
+    async def asks(ctx: Context) -> AsyncIterator[Yield]:
+        yield message(f"{ctx.text} " + await ctx.ask("May I?"))
+
+    async with Client(Local({"asks": asks, "says": says})) as client:
+        left = await client.agent("says").run("left")
+        right = await client.agent("asks").run("right")
+        following = asyncio.create_task(board.follow([left, right]))
+        async with asyncio.timeout(5):
+            while "elsewhere" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                await asyncio.sleep(0.01)
+        await right.respond(right.requests[0].id, "you may")
+        seen = await following
+
+    assert [each.result.text for each in seen] == ["left it is", "right you may"]
+    assert all(0 < each.elapsed < 5 and each.events > 2 for each in seen)
+    lines = visible(out.getvalue())
+    last = [[part.strip() for part in re.split(r" {3,}", line)] for line in lines if line]
+    assert last[0] == ["left", "right"]
+    assert last[1] == ["▸ left", "▸ right"]
+    assert last[2] == ["● left it is", "● right you may"]
+    assert [part.startswith("● completed") for part in last[-1]] == [True, True]
+    assert "May I?" not in "".join(lines)
+    assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
+
+
+@pytest.mark.parametrize(("width", "across"), [(100, 3), (70, 2), (40, 1)])
+async def test_tasks_that_find_no_room_beside_others_stand_below(width: int, across: int) -> None:
+    out = Terminal()
+    board = Board(console(out, width=width, height=24))
+    async with Client(Local({"says": says})) as client:
+        tasks = [await client.agent("says").run(f"task {n}") for n in range(3)]
+        await board.follow(tasks)
+
+    lines = visible(out.getvalue())
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= 24
+    titles = [line.count("▸ task") for line in lines if "▸ task" in line]
+    assert titles == {3: [3], 2: [2, 1], 1: [1, 1, 1]}[across]
+
+
+async def test_a_task_that_is_lost_ends_the_board() -> None:
+    out = Terminal()
+    async with Client(Local({"says": says, "waits": waits})) as client:
+        tasks = [await client.agent(name).run("go") for name in ("says", "waits", "waits")]
+        following = asyncio.create_task(Board(console(out)).follow(tasks))
+        while "waits" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+            await asyncio.sleep(0.01)
+        await tasks[1].end()
+        async with asyncio.timeout(5):
+            with pytest.raises(TaskNotFound):
+                await following
+
+    assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
+
+
+async def test_until_the_answer_only_its_progress_is_drawn() -> None:
+    out, err = Terminal(), Terminal()
+    live = LiveView(console(err), answering=lambda task: "elsewhere", only_requests=True)
+    view = AnswerView(out, err, live)
+
+    async def asks(ctx: Context) -> AsyncIterator[Yield]:
+        yield message("not to be seen")
+        yield message("\x1b[31m" + await ctx.ask("May I?"))
+
+    async with Client(Local({"asks": asks})) as client:
+        task = await client.agent("asks").run("secret")
+        following = asyncio.create_task(view.follow(task))
+        async with asyncio.timeout(5):
+            while "answer: elsewhere" not in err.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                await asyncio.sleep(0.01)
+        await task.respond(task.requests[0].id, "Yes")
+        view.end(await following, 3)
+
+    assert out.getvalue() == "Yes\n"  # without what would control the terminal
+    assert "May I?" in err.getvalue()
+    assert "· live · " in err.getvalue()
+    assert not {"secret", "seen"} & set(err.getvalue().split())
+    assert "".join(visible(err.getvalue())) == ""  # and it is gone
+
+
+def test_an_answer_that_never_came_is_told_beside_it() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    view = AnswerView(out, err, PlainView(err))
+    for status in ("cancelled", "error"):
+        failed = TaskResult(task_id="t", status=status, text="so far", error="it\nbroke")
+        view.end(Seen(result=failed, elapsed=1, events=2), None)
+    none = TaskResult(task_id="t", status="error", text="it broke", error="it broke")
+    view.end(Seen(result=none, elapsed=1, events=2), None)
+
+    assert out.getvalue() == "so far\n" * 2
+    assert err.getvalue().splitlines() == [
+        "rxtasks: the task was cancelled",
+        "rxtasks: the agent failed: it broke",
+        "rxtasks: the agent failed: it broke",
+    ]
+
+
 def test_the_view_fits_where_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     assert isinstance(view_for(Terminal(), plain=False), LiveView)
     assert isinstance(view_for(Terminal(), plain=True), PlainView)
     assert isinstance(view_for(io.StringIO(), plain=False), PlainView)
+    assert isinstance(board_for(Terminal(), plain=False), Board)
+    assert board_for(Terminal(), plain=True) is None
+    assert board_for(io.StringIO(), plain=False) is None
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(view_for(Terminal(), plain=False), PlainView)
 

@@ -22,6 +22,18 @@ SHELL = {"console", "bash", "sh", "shell"}
 TEXT = {"text", "json", "http"}
 COMMANDS = {"pip", "rxtasks", "scripts/demo", "scripts/test"}
 
+SAYS = {
+    "approve": "decided: May I delete backups? no\n",
+    "fastapi_or_aiohttp_ui": '"status": "completed", "text": "Hello from a page of yours ',
+    "live_text": "one log keeps both, for me and you. \n(14 words, final: True)",
+    "notebook": "('look up', 'observer', <ToolStatus.COMPLETED: 'completed'>)",
+    "pipeline": "100 rows, 0.02 USD\npaper,status,tokens,cost\n",
+    "race": "the tortoise says: Who is faster? I am.\nthe hare was cancelled at: Who is faster?",
+    "resume": "step 4 of the journey\nstep 5 of the journey\ncompleted with 6 messages\n",
+    "webhook": "delivered: task-1 completed\n",
+}
+"""What an example prints, among other things, where that it runs says little."""
+
 FENCE = re.compile(
     r"^(?P<indent>[ \t]*)(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n"
     r"(?P<body>.*?)"
@@ -150,6 +162,7 @@ def test_an_example_runs(example: Path, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert SAYS.get(example.stem, "") in done.stdout
 
 
 FIRST = (

@@ -1,0 +1,98 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import Group, Parameter, Token, validators
+
+from rxtasks.cli.settings import DEFAULT_URL, named
+
+__all__ = ["Flag", "Look", "Name", "Reach", "Where", "variable"]
+
+
+def _path(kind: type, tokens: Sequence[Token]) -> Path:
+    del kind
+    return named(tokens[0].value)
+
+
+Where: TypeAlias = Annotated[Path, Parameter(name="--path", converter=_path)]
+Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
+Name: TypeAlias = Literal["gateway", "local", "opencode", "relevance", "swarmlord"]
+"""The platforms, by the names that they have here."""
+
+
+@Parameter(name="*", group=Group("What is shown", sort_key=5))
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What is shown of tasks.
+
+    Attributes:
+        json: Write one JSON object a line for each thing that happens.
+        plain: Write plain lines, also to a terminal.
+        timeout: Stop waiting after so many seconds; the task goes on.
+    """
+
+    json: Flag = False
+    plain: Flag = False
+    timeout: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None
+
+
+@Parameter(name="*", group=Group("Where the tasks are", sort_key=10))
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Where the tasks of a command are; a secret is no option, since others can see options.
+
+    Attributes:
+        platform: Where the tasks run; gateway: behind a server of this library.
+        url: Its address; else that of RXTASKS_URL, OPENCODE_URL or SWARMLORD_URL.
+        token_file: File with its token, key or password; else one from the environment.
+        region: Region of Relevance AI; else RELEVANCE_REGION.
+        project: Project of Relevance AI; else RELEVANCE_PROJECT.
+        debug: Show tracebacks of errors, and what the library logs.
+    """
+
+    platform: Annotated[Name | None, Parameter(env_var="RXTASKS_PLATFORM")] = None
+    url: str | None = None
+    token_file: Annotated[Path | None, Parameter(name="--token-file")] = None
+    region: str | None = None
+    project: str | None = None
+    debug: Flag = False
+
+    @property
+    def is_here(self) -> bool:
+        """Whether a task that is started runs in this process."""
+        if self.platform is None:
+            return self.gateway_url is None
+        return self.platform == "local"
+
+    @property
+    def gateway_url(self) -> str | None:
+        """The server of this library that was named, if any."""
+        return self.url or variable("RXTASKS_URL")
+
+    def options(self) -> list[str]:
+        """Give the options with which another command finds the same tasks."""
+        found: list[str] = []
+        url = self.url
+        if self.platform in (None, "gateway"):
+            url = self.gateway_url or DEFAULT_URL
+        else:
+            found += ["--platform", str(self.platform)]
+        if url is not None:
+            found += ["--url", url.partition("?")[0].partition("#")[0]]
+        if self.token_file is not None:
+            found += ["--token-file", str(self.token_file)]
+        for name in ("region", "project"):
+            if (value := getattr(self, name)) is not None:
+                found += [f"--{name}", value]
+        return found
+
+
+def variable(name: str) -> str | None:
+    """Read a variable of the environment; None where it is not set, or empty."""
+    return os.environ.get(name, "").strip() or None
