@@ -45,9 +45,10 @@ def ours(parts: list[bytes], count: int) -> None:
     """Decode with this library."""
     decoder, seen = SSEDecoder(), 0
     for part in parts:
-        for _, data, _ in decoder.feed_raw(part):
+        events = decoder.feed_raw(part)
+        for _, _, data in events:
             decode(data)
-            seen += 1
+        seen += len(events)
     assert seen == count
 
 

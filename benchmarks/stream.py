@@ -59,7 +59,7 @@ async def decoded(url: str, count: int) -> None:
     http, seen = Http(url, platform="bench"), 0
     async with http.stream("GET", "/") as connection:
         async for events in connection.batches():
-            for _, data, _ in events:
+            for _, _, data in events:
                 decode(data)
                 seen += 1
     await http.aclose()

@@ -13,30 +13,30 @@ from typing import Any, NamedTuple, TypeAlias
 __all__ = ["FORMS", "LARGE", "Form", "Joined", "RawEvent", "field", "lines_of"]
 
 RawEvent: TypeAlias = tuple[bytes, bytes, bytes]
-"""`(event, data, id)` as bytes that need not be valid UTF-8; an empty event means "message"."""
+"""`(event, id, data)` as bytes that need not be valid UTF-8; an empty event means "message"."""
 
 LARGE = 2**16
 """Bytes from which on a block is worth some trouble to save memory."""
 
 
 def _data(found: list[Any], last_id: bytes) -> list[RawEvent]:
-    return [(b"", data, last_id) for data in found]
+    return [(b"", last_id, data) for data in found]
 
 
 def _event_data(found: list[Any], last_id: bytes) -> list[RawEvent]:
-    return [(event, data, last_id) for event, data in found]
+    return [(event, last_id, data) for event, data in found]
 
 
 def _id_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(b"", data, id_) for id_, data in found]
+    return [(b"", id_, data) for id_, data in found]
 
 
 def _event_id_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(event, data, id_) for event, id_, data in found]
+    return found  # tuples of this order already
 
 
 def _id_event_data(found: list[Any], _: bytes) -> list[RawEvent]:
-    return [(event, data, id_) for id_, event, data in found]
+    return [(event, id_, data) for id_, event, data in found]
 
 
 class Form(NamedTuple):

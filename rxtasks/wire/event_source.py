@@ -154,7 +154,7 @@ class EventSource:
             await session.close()
 
     def _deliver(self, raw: RawEvent) -> ServerSentEvent:
-        event, data, id_ = (part.decode("utf-8", "replace") for part in raw)
+        event, id_, data = (part.decode("utf-8", "replace") for part in raw)
         self._last_event_id = id_
         return ServerSentEvent(event or "message", data, id_)
 

@@ -113,7 +113,7 @@ class SSEDecoder:
         events: list[ServerSentEvent] = []
         last: bytes | None = None
         text = ""
-        for event, data, id_ in self.feed_raw(chunk):
+        for event, id_, data in self.feed_raw(chunk):
             if id_ is not last:  # an id lasts: events that share it share its text as well
                 last, text = id_, id_.decode("utf-8", "replace")
             events.append(
@@ -230,7 +230,7 @@ class SSEDecoder:
         matched by one call. The number of line feeds proves that nothing lies between the
         matches: each begins at the start of a line, and if together they have as many lines as
         there are, there is no other. On Python 3.11, events of 70 bytes in chunks of 64 KiB, that
-        takes 110 ns an event that has only data, and 280 ns one with event, id and data; line by
+        takes 110 ns an event that has only data, and 240 ns one with event, id and data; line by
         line it would take 1,200.
         """
         if len(whole) <= self._max_event_size:
@@ -239,7 +239,7 @@ class SSEDecoder:
                 found = whole[6:-2].split(b"\n\ndata: ")
                 if lines == 2 * len(found):
                     last_id = self._last_id
-                    return [(b"", data, last_id) for data in found]
+                    return [(b"", last_id, data) for data in found]
             events = self._matched(whole, lines, self._form)
             if events is not None:
                 return events
@@ -257,7 +257,7 @@ class SSEDecoder:
         if lines != form.lines * len(found):
             return None
         events = form.arrange(found, self._last_id)
-        self._last_id = events[-1][2]
+        self._last_id = events[-1][1]
         return events
 
     def _line_by_line(self, whole: bytes) -> list[RawEvent]:
@@ -291,7 +291,7 @@ class SSEDecoder:
                 self._read_retry(name, value)
             elif line[:1] == b":":
                 self._comments += 1
-        return (event, b"\n".join(data), self._last_id) if data else None
+        return (event, self._last_id, b"\n".join(data)) if data else None
 
     def _read_retry(self, name: bytes, value: bytes) -> None:
         if name == b"retry" and value.isdigit():  # of bytes: ASCII digits, at least one

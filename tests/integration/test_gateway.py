@@ -642,7 +642,7 @@ VALUES: list[Any] = [
 
 
 def events_of(*values: Any) -> list[tuple[bytes, bytes, bytes]]:
-    return [(v.__struct_config__.tag.encode(), encode(v), b"e:1") for v in values]
+    return [(v.__struct_config__.tag.encode(), b"e:1", encode(v)) for v in values]
 
 
 def test_values_survive_the_wire() -> None:
@@ -715,7 +715,7 @@ def test_what_cannot_be_read_is_delivered_and_hurts_nothing_else(
     event: bytes, data: bytes, expected: str
 ) -> None:
     good = events_of(VALUES[0])[0]
-    found = decode_events([good, (event, data, b""), good])
+    found = decode_events([good, (event, b"", data), good])
 
     assert found[0] == found[2] == VALUES[0]
     assert isinstance(found[1], UnknownMessage)
@@ -723,7 +723,7 @@ def test_what_cannot_be_read_is_delivered_and_hurts_nothing_else(
 
 
 def test_invalid_utf_8_is_replaced() -> None:
-    (found,) = decode_events([(b"typing", b'{"kind":"typing","id":"a","text":"\xff"}', b"")])
+    (found,) = decode_events([(b"typing", b"", b'{"kind":"typing","id":"a","text":"\xff"}')])
 
     assert found == TypingMessage(id="a", text="�")
 

@@ -597,7 +597,7 @@ async def test_more_streams_than_a_pool_has_places_leave_room_for_polls() -> Non
         http = client(str(server.make_url("/")))
         stacks = [http.stream("GET", "/stream") for _ in range(110)]
         connections = [await stack.__aenter__() for stack in stacks]
-        assert await anext(aiter(connections[-1].batches())) == [(b"", b"a", b"")]
+        assert await anext(aiter(connections[-1].batches())) == [(b"", b"", b"a")]
         assert await http.request("GET", "/poll", type=Thing, timeout=5.0) == Thing("a")
         for stack in stacks:
             await stack.__aexit__(None, None, None)
@@ -659,7 +659,7 @@ async def test_a_stream_yields_a_batch_for_each_read_and_ends() -> None:
             assert not connection.ended_for_good
             batches = [batch async for batch in connection.batches()]
         assert [len(batch) for batch in batches] == [2, 0, 1]
-        assert batches[2] == [(b"", b"c", b"e:6")]
+        assert batches[2] == [(b"", b"e:6", b"c")]
         assert connection.decoder.comments == 1
         assert server.requests[0].startswith("GET /s?a=1 ")
         assert server.header("accept") == "text/event-stream"
@@ -675,7 +675,7 @@ async def test_a_stream_can_be_the_answer_to_a_post() -> None:
     async with raw_server([OPEN, b"data: a\n\n", "close"]) as server:
         http = client(server.url)
         async with http.stream("POST", "/s", json={"text": "hi"}) as connection:
-            assert await read(connection) == [(b"", b"a", b"")]
+            assert await read(connection) == [(b"", b"", b"a")]
         assert server.requests[0].endswith('\r\n\r\n{"text":"hi"}')
         await http.aclose()
     assert_no_tasks()
@@ -683,7 +683,7 @@ async def test_a_stream_can_be_the_answer_to_a_post() -> None:
 
 async def test_a_stream_that_begins_with_a_byte_order_mark_loses_nothing() -> None:
     bom = b"\xef\xbb\xbfdata: a\n\n"
-    assert await stream_of(OPEN, bom[:2], 0.01, bom[2:], "close") == [(b"", b"a", b"")]
+    assert await stream_of(OPEN, bom[:2], 0.01, bom[2:], "close") == [(b"", b"", b"a")]
 
 
 async def test_no_content_ends_a_stream_for_good() -> None:
@@ -699,7 +699,7 @@ async def test_no_content_ends_a_stream_for_good() -> None:
 async def test_a_large_event_arrives_whole() -> None:
     size = 8 * 2**20
     found = await stream_of(OPEN, b"data: " + b"x" * size + b"\n\n", "close")
-    assert [len(data) for _, data, _ in found] == [size]
+    assert [len(data) for _, _, data in found] == [size]
 
 
 STREAM_BREAKS: dict[str, Answer] = {
@@ -718,7 +718,7 @@ async def test_a_break_is_a_transport_error_and_never_a_clean_end(name: str) -> 
         http = client(server.url, QUICK if name == "silence" else None)
         async with asyncio.timeout(2), http.stream("GET", "/") as connection:
             batches = connection.batches()
-            assert await anext(batches) == [(b"", b"a", b"")]
+            assert await anext(batches) == [(b"", b"", b"a")]
             with pytest.raises(TransportError, match="Acme: GET / "):
                 await anext(batches)
         assert_no_tasks()
@@ -729,7 +729,7 @@ async def test_a_cut_inside_an_event_never_commits_its_id() -> None:
     async with raw_server([OPEN, b"id: 1\ndata: a\n\nid: 2\ndata: b\n", "close"]) as server:
         http = client(server.url)
         async with http.stream("GET", "/") as connection:
-            assert await read(connection) == [(b"", b"a", b"1")]
+            assert await read(connection) == [(b"", b"1", b"a")]
             assert connection.decoder.last_event_id == "1"
         await http.aclose()
 
@@ -739,7 +739,7 @@ async def test_a_compressed_stream_is_read_although_nobody_asked_for_it(name: st
     body = b"data: a\n\ndata: b\n\n"
     packed = gzip.compress(body) if name == "gzip" else zlib.compress(body)
     head = SSE + f"Content-Encoding: {name}\r\nConnection: close\r\n\r\n".encode()
-    events = [(b"", b"a", b""), (b"", b"b", b"")]
+    events = [(b"", b"", b"a"), (b"", b"", b"b")]
     assert await stream_of(head, packed[:9], 0.01, packed[9:], "close") == events
     with pytest.raises(TransportError, match="compressed stream was cut off"):
         await stream_of(head, packed[:-9], "close")
@@ -750,13 +750,13 @@ async def test_a_compressed_stream_is_read_although_nobody_asked_for_it(name: st
 async def test_deflate_is_read_without_its_head_too() -> None:
     packed = zlib.compress(b"data: a\n\n", wbits=-15)
     head = SSE + b"Content-Encoding: deflate\r\nConnection: close\r\n\r\n"
-    assert await stream_of(head, packed, "close") == [(b"", b"a", b"")]
+    assert await stream_of(head, packed, "close") == [(b"", b"", b"a")]
 
 
 async def test_members_of_a_compressed_stream_may_follow_each_other() -> None:
     packed = gzip.compress(b"data: a\n") + gzip.compress(b"") + gzip.compress(b"\ndata: b\n\n")
     head = SSE + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
-    assert await stream_of(head, packed, "close") == [(b"", b"a", b""), (b"", b"b", b"")]
+    assert await stream_of(head, packed, "close") == [(b"", b"", b"a"), (b"", b"", b"b")]
 
 
 async def test_a_little_that_becomes_very_much_comes_in_bearable_batches() -> None:
@@ -888,7 +888,7 @@ async def test_a_slow_reader_is_not_an_idle_server() -> None:
             batches = connection.batches()
             assert len(await anext(batches)) == 1
             await asyncio.sleep(0.35)
-            assert await anext(batches) == [(b"", b"b", b"")]
+            assert await anext(batches) == [(b"", b"", b"b")]
         await http.aclose()
 
 

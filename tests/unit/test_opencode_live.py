@@ -181,10 +181,10 @@ def test_an_error_that_only_the_stream_tells_is_told_once_and_remembered() -> No
 def _changed_again(when: int, connected: int) -> list[StreamItem]:
     """A question of `when` changes on a connection of `connected`, and then an error comes."""
 
-    def event(at: int, kind: str, **properties: Any) -> tuple[str, bytes]:
+    def event(at: int, kind: str, **properties: Any) -> tuple[Any, ...]:
         event_id = f"evt_{(at << 12) & (2**48 - 1):012x}abc"
         told = {"id": event_id, "type": kind, "properties": properties}
-        return kind, json.dumps(told).encode()
+        return kind, b"", json.dumps(told).encode()
 
     info = {"id": "msg_1", "sessionID": "ses_1", "role": "user", "time": {"created": when}}
     failure = {"name": "APIError", "data": {"message": "no credit"}}
@@ -228,7 +228,7 @@ def test_an_error_is_not_told_again_when_it_comes_after_the_next_prompt(
     event_id = f"evt_{(at << 12) & (2**48 - 1):012x}abc"
     event = {"sessionID": "ses_1", "error": failure}
     data = json.dumps({"id": event_id, "type": "session.error", "properties": event}).encode()
-    found = stream.play([("session.error", data)]).get("ses_1", [])
+    found = stream.play([("session.error", b"", data)]).get("ses_1", [])
 
     assert sum(isinstance(each, AgentErrorMessage) for each in found) == told
     assert (stream.live.silent_verdict("ses_1") is TaskStatus.ERROR) == bool(told)
@@ -350,7 +350,7 @@ def test_an_answer_waits_for_the_one_before_it_which_only_a_poll_can_tell() -> N
             {"type": "message.updated", "properties": {"info": ended}},
         ]
         for each in told:
-            found = stream.play([("", json.dumps({"id": "evt_1", **each}).encode())])
+            found = stream.play([("", b"", json.dumps({"id": "evt_1", **each}).encode())])
             began += found.get("ses_1", [])
         return began
 
@@ -386,7 +386,7 @@ def seed(stream: Stream, answer: Any) -> None:
 
 def test_a_poll_is_told_the_text_so_far_and_the_next_delta_repeats_it() -> None:
     stream, recorded = Stream(), events("06-reconnect.a")
-    deltas = [i for i, event in enumerate(recorded) if b'"message.part.delta"' in event[1]]
+    deltas = [i for i, event in enumerate(recorded) if b'"message.part.delta"' in event[2]]
     for event in recorded[: deltas[-2] + 1]:
         stream.play([event])
     asked = answers("06-reconnect", "/message")[0]
@@ -402,7 +402,7 @@ def test_a_poll_is_told_the_text_so_far_and_the_next_delta_repeats_it() -> None:
     found = stream.play([recorded[deltas[-1]]])
     (again,) = found[session]
     assert isinstance(again, Partial)
-    assert again.text == partial.text + json.loads(recorded[deltas[-1]][1])["properties"]["delta"]
+    assert again.text == partial.text + json.loads(recorded[deltas[-1]][2])["properties"]["delta"]
 
 
 def test_a_new_connection_forgets_what_was_typed_before_it() -> None:
@@ -416,7 +416,7 @@ def test_a_new_connection_forgets_what_was_typed_before_it() -> None:
 
 
 def event(kind: str, **properties: Any) -> tuple[Any, ...]:
-    return ("", json.dumps({"id": "evt_1", "type": kind, "properties": properties}).encode())
+    return ("", b"", json.dumps({"id": "evt_1", "type": kind, "properties": properties}).encode())
 
 
 def test_what_cannot_be_read_asks_for_a_poll_and_other_kinds_are_passed_over() -> None:
@@ -427,8 +427,8 @@ def test_what_cannot_be_read_asks_for_a_poll_and_other_kinds_are_passed_over() -
             event("something.new", sessionID="ses_1"),
             event("message.updated", sessionID="ses_1", info={"id": 5}),
             event("session.status", status="nothing"),
-            ("", b"no json"),
-            ("", b'{"type":"session.idle","properties":null}'),
+            ("", b"", b"no json"),
+            ("", b"", b'{"type":"session.idle","properties":null}'),
             event("message.part.updated", sessionID="ses_2", part={"type": "new", "id": "p"}),
         ]
     )
@@ -451,9 +451,9 @@ def test_json_that_is_nested_too_deeply_costs_nothing_but_itself(place: str) -> 
             case _:
                 other = {**part, "type": "new", "more": "@"}
                 properties = {"sessionID": "ses", "part": other}
-        kind, data = event("message.part.updated", **properties)
+        *kind, data = event("message.part.updated", **properties)
         again = event("session.status", sessionID="ses", status={"type": "busy"})
-        found = stream.play([(kind, data.replace(b'"@"', deep)), again])
+        found = stream.play([(*kind, data.replace(b'"@"', deep)), again])
         names = [each.name for each in found.get("ses", []) if isinstance(each, ToolMessage)]
         is_told = depth == 10 and place != "another part"
         assert names in ([["grep"]] if is_told else [["grep"], []])
@@ -500,7 +500,7 @@ def test_the_server_that_deletes_a_session_asks_for_a_poll() -> None:
 def test_what_has_ended_while_a_poll_was_under_way_is_told_by_the_poll_in_its_place() -> None:
     stream = Stream()
     for each in events("06-reconnect.b"):
-        if b"session.status" in each[1] and b"idle" in each[1]:
+        if b"session.status" in each[2] and b"idle" in each[2]:
             break
         stream.play([each])
     poll = answers("06-reconnect", "/message")[0]  # older than all of that

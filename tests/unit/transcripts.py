@@ -35,7 +35,7 @@ _WHERE = Path(__file__).parents[1] / "transcripts" / "opencode"
 
 
 def events(name: str) -> list[tuple[Any, ...]]:
-    """Read a stream: each event with its data in the second place."""
+    """Read a stream: each event with its data in the last place."""
     return [tuple(event) for event in SSEDecoder().feed_raw((_WHERE / f"{name}.sse").read_bytes())]
 
 

@@ -171,7 +171,7 @@ _one = msgspec.json.Decoder(Event, dec_hook=_exception)
 def decode_events(events: Sequence[RawEvent]) -> Sequence[Event]:
     """Read the data of many events at once; what cannot be read becomes an `UnknownMessage`."""
     try:
-        found = _many.decode(b"[%s]" % b",".join([data for _, data, _ in events]))
+        found = _many.decode(b"[%s]" % b",".join([data for _, _, data in events]))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return [_decoded(event) for event in events]
     # Several values in one event, or none, would shift all that follow.
@@ -179,7 +179,7 @@ def decode_events(events: Sequence[RawEvent]) -> Sequence[Event]:
 
 
 def _decoded(event: RawEvent) -> Event:
-    text = event[1].decode("utf-8", "replace")
+    text = event[2].decode("utf-8", "replace")
     try:
         found: Event = _one.decode(text)
     except (msgspec.MsgspecError, RecursionError):

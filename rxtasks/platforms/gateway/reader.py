@@ -112,7 +112,7 @@ class EventReader:
 
     def _check_beginning(self, after: bytes, events: Sequence[RawEvent]) -> None:
         """Notice that the log is told from its beginning, as by a proxy that drops the position."""
-        first = next((id_ for _, _, id_ in events if id_ != after), None)
+        first = next((id_ for _, id_, _ in events if id_ != after), None)
         if first is None:
             return  # nothing that has a position of its own
         self._after = None

@@ -216,11 +216,11 @@ _KNOWN = frozenset(
 
 
 def is_heartbeat(events: Iterable[Sequence[Any]]) -> bool:
-    """Whether there is a heartbeat among events, each with its data in the second place.
+    """Whether there is a heartbeat among events, each with its data in the last place.
 
     Nothing else that says nothing is a sign of the server's rhythm: it tells of its plugins, too.
     """
-    return any(b'"server.heartbeat"' in event[1] for event in events)
+    return any(b'"server.heartbeat"' in event[2] for event in events)
 
 
 def decode_event(data: bytes) -> Event | str | None:

@@ -85,11 +85,11 @@ class Live:
         """Translate what one read has brought: for each session, in the order of its arrival.
 
         Args:
-            events: The events, each with its data in the second place.
+            events: The events, each with its data in the last place.
         """
         self._found = {}
         for event in events:
-            decoded = ev.decode_event(event[1])
+            decoded = ev.decode_event(event[2])
             if isinstance(decoded, str):
                 if decoded:  # something was said that cannot be read: a poll may find out
                     self._tell(decoded, Hint())

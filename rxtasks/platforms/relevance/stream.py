@@ -25,7 +25,7 @@ def deltas(events: Sequence[RawEvent], unknown: Unknown) -> list[Delta]:
     found: list[Delta] = []
     add = found.append
     for event in events:
-        data = event[1]
+        data = event[2]
         try:
             delta = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

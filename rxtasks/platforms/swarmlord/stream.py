@@ -141,7 +141,7 @@ class Reading:
         found: list[_Numbered] = []
         lost = False
         place = self.fold.seq
-        for _, data, id_ in events:
+        for _, id_, data in events:
             if not data:
                 continue
             event = self._event(data)
