@@ -73,18 +73,32 @@ def failed(error: RxTasksError) -> web.Response:
     return response
 
 
-def answering(guard: Guard, count: Callable[[], None]) -> Any:
+def answering(
+    guard: Guard,
+    count: Callable[[], None],
+    *,
+    is_public: Callable[[web.Request], bool] = lambda _: False,
+    has_session: Callable[[web.Request], bool] = lambda _: False,
+) -> Any:
     """Make the middleware: it guards, counts, and turns every error into JSON.
 
     Args:
         guard: Who may talk to the server.
         count: Is called for each request.
+        is_public: Whether what a request asks for needs no token.
+        has_session: Whether a request has the cookie of a session.
     """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         count()
-        refusal = guard.refusal(request.method, request.headers, request.scheme)
+        refusal = guard.refusal(
+            request.method,
+            request.headers,
+            request.scheme,
+            is_public=is_public(request),
+            has_session=has_session(request),
+        )
         if refusal is not None:
             response = refused(refusal.status, refusal.kind, refusal.message)
             if refusal.status == 401:
