@@ -26,6 +26,7 @@ from rxtasks.errors import (
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
 from rxtasks.server.guard import Guard
+from rxtasks.server.live_page import LivePage
 
 __all__ = ["Handler", "answer", "answering", "failed", "read_body", "read_query"]
 
@@ -73,20 +74,13 @@ def failed(error: RxTasksError) -> web.Response:
     return response
 
 
-def answering(
-    guard: Guard,
-    count: Callable[[], None],
-    *,
-    is_public: Callable[[web.Request], bool] = lambda _: False,
-    has_session: Callable[[web.Request], bool] = lambda _: False,
-) -> Any:
+def answering(guard: Guard, page: LivePage, count: Callable[[], None]) -> Any:
     """Make the middleware: it guards, counts, and turns every error into JSON.
 
     Args:
         guard: Who may talk to the server.
+        page: The live page, which knows what is public and who has a session.
         count: Is called for each request.
-        is_public: Whether what a request asks for needs no token.
-        has_session: Whether a request has the cookie of a session.
     """
 
     @web.middleware
@@ -96,8 +90,8 @@ def answering(
             request.method,
             request.headers,
             request.scheme,
-            is_public=is_public(request),
-            has_session=has_session(request),
+            is_public=page.is_public(request),
+            has_session=page.has_session(request),
         )
         if refusal is not None:
             response = refused(refusal.status, refusal.kind, refusal.message)

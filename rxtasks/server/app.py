@@ -13,9 +13,8 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.server.answers import answering
 from rxtasks.server.guard import Guard, is_loopback
 from rxtasks.server.kept import KeptTasks, OncePerKey
-from rxtasks.server.live_page import PageRoutes
+from rxtasks.server.live_page import LivePage
 from rxtasks.server.routes import Routes
-from rxtasks.server.session import SessionRoutes, Sessions
 from rxtasks.server.stream import Counters, EventStreams
 
 __all__ = ["COUNTERS", "Options", "Running", "app", "serve"]
@@ -98,14 +97,10 @@ def app(
         kept.clear()
 
     guard = Guard(token=token, allowed_hosts=allowed_hosts)
-    page = PageRoutes()
-    sessions = SessionRoutes(Sessions(), needed=guard.has_token)
-    middleware = answering(
-        guard, count, is_public=page.serves, has_session=sessions.has_session
-    )
-    made = web.Application(middlewares=[middleware])
+    page = LivePage(needs_token=guard.has_token)
+    made = web.Application(middlewares=[answering(guard, page, count)])
     made[COUNTERS] = counters
-    made.add_routes([*page.table(), *sessions.table(), *routes.table()])
+    made.add_routes([*page.table(), *routes.table()])
     made.on_response_prepare.append(_secure)
     made.on_shutdown.append(stop)
     return made

@@ -94,7 +94,7 @@ class Guard:
         return (
             self._wrong_host(headers.get("Host"))
             or self._wrong_origin(headers, scheme)
-            or (None if is_public else self._not_allowed(method, headers, has_session))
+            or (None if is_public else self._not_allowed(method, headers, has_session=has_session))
             or self._wrong_type(method, headers.get("Content-Type"))
         )
 
@@ -129,7 +129,7 @@ class Guard:
         )
 
     def _not_allowed(
-        self, method: str, headers: Mapping[str, str], has_session: bool
+        self, method: str, headers: Mapping[str, str], *, has_session: bool
     ) -> Refusal | None:
         authorization = headers.get("Authorization")
         if self._token is None or authorization is not None or not has_session:

@@ -1,4 +1,4 @@
-"""The files of the live page, which `rxtasks/server/page` holds as they are."""
+"""The live page: its files, which `rxtasks/server/page` holds as they are, and its sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from importlib import resources
 from aiohttp import ETag, web
 from msgspec import Struct
 
-__all__ = ["PageRoutes"]
+from rxtasks.server.session import SessionRoutes, Sessions
+
+__all__ = ["LivePage"]
 
 _TYPES = {
     "html": "text/html",
@@ -17,20 +19,11 @@ _TYPES = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        # Text that would become markup is refused by the browser itself.
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # Text that would become markup is refused by the browser itself.
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
@@ -40,16 +33,29 @@ class _File(Struct, frozen=True):
     etag: str
 
 
-class PageRoutes:
+class LivePage:
     """Serves the page to everybody: it has no secrets, but asks for the token itself."""
+
+    def __init__(self, *, needs_token: bool) -> None:
+        """Make the page.
+
+        Args:
+            needs_token: Whether the server wants a token, for which the page gets a session.
+        """
+        self._sessions = SessionRoutes(Sessions(), needed=needs_token)
 
     def table(self) -> list[web.RouteDef]:
         """List the routes."""
-        return [web.get("/", self.page), web.get("/page/{name}", self.file)]
+        files = [web.get("/", self.page), web.get("/page/{name}", self.file)]
+        return [*files, *self._sessions.table()]
 
-    def serves(self, request: web.Request) -> bool:
-        """Whether a request is one for the page."""
+    def is_public(self, request: web.Request) -> bool:
+        """Whether a request is one for a file of the page."""
         return request.match_info.handler in (self.page, self.file)
+
+    def has_session(self, request: web.Request) -> bool:
+        """Whether a request bears the cookie of an open session."""
+        return self._sessions.has_session(request)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Serve the page."""

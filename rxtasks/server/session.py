@@ -1,9 +1,8 @@
 """Sessions of the live page: a browser's EventSource cannot send a token, but it sends cookies.
 
-`POST /session` with the token in `Authorization: Bearer` opens a session, whose id is a random value
-in a cookie that no script can read; `DELETE /session` closes it, and `GET /session` says whether a
-token is wanted at all. Sessions are in memory: a server
-that is started anew knows none of them.
+`POST /session` with the token in `Authorization: Bearer` opens a session, whose id is a random
+value in a cookie that no script can read; `DELETE /session` closes it, and `GET /session` says
+whether a token is wanted at all. Sessions are in memory: a server that is started anew knows none.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from aiohttp import web
-
-from rxtasks.server.answers import answer
 
 __all__ = ["SessionRoutes", "Sessions"]
 
@@ -97,7 +94,7 @@ class SessionRoutes:
 
     async def session(self, _: web.Request) -> web.StreamResponse:
         """Say whether there is anything to sign out of; who has no session is refused before."""
-        return answer({"token": self._needed})
+        return web.json_response({"token": self._needed})
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """Open a session for who has shown the token, which the guard has seen to.

@@ -17,7 +17,7 @@ INJECTION = (
 
 async def typist(ctx: Context):
     """Type word by word, and wait for a word of the user in the middle."""
-    for word in "I am typing and ".split():
+    for word in ["I", "am", "typing", "and"]:
         yield typing(word + " ")
         await asyncio.sleep(0.01)
     answer = await ctx.ask("Shall I go on?", ["yes", "no"], kind="approval")

@@ -19,7 +19,7 @@ __all__ = ["SHOTS", "Chromium", "Tab", "installed"]
 _T = TypeVar("_T")
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / ".cache" / "screenshots"
-LIMIT = 30.0
+LIMIT = 15.0
 """Seconds that anything on a page may take: machines that test are busy."""
 
 _WATCHING = """
@@ -88,26 +88,26 @@ class Chromium:
     ) -> AsyncIterator[Tab]:
         """Open a page with cookies and storage of its own."""
 
-        async def begin() -> Page:
+        async def begin() -> Tab:
             context = await self._browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme
             )
             context.set_default_timeout(LIMIT * 1000)
             await context.add_init_script(_WATCHING)
-            return await context.new_page()
+            return Tab(self, await context.new_page())
 
-        page = await self.do(begin())
+        tab = await self.do(begin())
         try:
-            yield Tab(self, page)
+            yield tab
         finally:
-            await self.do(page.context.close())
+            await self.do(tab.page.context.close())
 
 
 class Tab:
     """What a person does with the page, and sees of it.
 
     Attributes:
-        page: Playwright's page, which is used on the browser's loop only.
+        page: Playwright's page, which is used on the browser's loop only, also to listen.
         requests: The addresses of all requests.
         errors: What scripts have thrown, and what the console says of errors.
     """
@@ -136,15 +136,17 @@ class Tab:
         return await self.do(self.page.evaluate(script))
 
     async def until(self, condition: str) -> None:
-        """Wait until a script is true."""
-        await self.do(self.page.wait_for_function(condition, polling=50))
+        """Wait until a script is true; Playwright's own way would need `eval` in the page."""
+        async with asyncio.timeout(LIMIT):
+            while not await self.js(condition):  # noqa: ASYNC110 - it is true in the browser
+                await asyncio.sleep(0.03)
 
     async def sees(self, text: str | re.Pattern[str], within: str = "body") -> None:
         """Wait until a text can be seen."""
         found = self.page.locator(within).get_by_text(text)
         await self.do(found.first.wait_for(state="visible"))
 
-    async def misses(self, text: str, within: str = "body") -> None:
+    async def misses(self, text: str, within: str = "main") -> None:
         """Wait until a text can be seen no more."""
         found = self.page.locator(within).get_by_text(text)
         await self.do(found.first.wait_for(state="hidden"))
@@ -179,7 +181,7 @@ class Tab:
     async def shot(self, name: str) -> None:
         """Keep a picture for people, in a folder that git ignores."""
         SHOTS.mkdir(parents=True, exist_ok=True)
-        await self.do(self.page.screenshot(path=SHOTS / f"{name}.png"))
+        (SHOTS / f"{name}.png").write_bytes(await self.do(self.page.screenshot()))
 
     async def check_clean(self, origin: str) -> None:
         """Fail if a script failed, the policy was violated, or another origin was asked."""

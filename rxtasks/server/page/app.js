@@ -71,6 +71,13 @@ function show() {
   list.mark();
 }
 
+function startAnother() {
+  const focus = () => byId("start-text").focus();
+  if (!shownTask()) return focus();
+  addEventListener("hashchange", focus, { once: true }); // after the one that shows the form
+  location.hash = "";
+}
+
 function onInfo(ref, { status, name, agent_id: agent, created_at: created }) {
   list.update(ref, { status, name, created_at: created });
   remember({ ref, agent, name, status, created: Date.parse(created ?? "") || undefined });
@@ -114,10 +121,7 @@ arrows(byId("tasks"), (steps) => list.move(steps));
 
 listen(
   [
-    ["n", "Start a new task", () => {
-      location.hash = "";
-      setTimeout(() => byId("start-text").focus());
-    }],
+    ["n", "Start a new task", startAnother],
     ["t", "Go to the list of tasks", () => list.move(0)],
     ["j", "Next message", () => moveInFeed(1)],
     ["k", "Previous message", () => moveInFeed(-1)],

@@ -130,7 +130,7 @@ export class TaskView {
     this.#connection.updated(info.connection);
     this.#showAge();
     if (!info.id) return; // only what the page itself knows
-    document.title = `${info.requests?.length ? "● " : ""}${info.name || this.#ref} – rxtasks`;
+    document.title = `${info.requests?.length ? "● " : ""}${info.name || this.#ref} - rxtasks`;
     this.#hooks.onInfo(this.#ref, info);
     if (this.#isTold && before?.status !== info.status) announceStatus(info.status);
   }
