@@ -46,19 +46,17 @@ async def hostile(ctx: Context):
 
 
 async def long(ctx: Context):
-    """Say very much."""
-    for number in range(int(ctx.text)):
+    """Say very much, and then type 200 deltas a second: "messages deltas"."""
+    messages, _, deltas = ctx.text.partition(" ")
+    for number in range(int(messages)):
         yield message(f"message {number}" + " and so on" * (number % 60))
-
-
-async def fast(ctx: Context):
-    """Type 200 deltas a second, for some seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    for number in range(int(ctx.text)):
+    for number in range(int(deltas or 0)):
         yield typing(f"w{number} ")
         await asyncio.sleep(max(0.0, began + (number + 1) / 200 - loop.time()))
-    yield message()
+    if deltas:
+        yield message()
 
 
 async def reviewer(ctx: Context):
@@ -102,5 +100,4 @@ AGENTS = {
     "forever": forever,
     "hostile": hostile,
     "long": long,
-    "fast": fast,
 }

@@ -7,10 +7,14 @@ import re
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from rxtasks.server import Running
+from rxtasks import Client
+from rxtasks.platforms.gateway import Gateway
+from rxtasks.platforms.local import Local
+from rxtasks.server import Running, serve
+from tests.browser.agents import AGENTS
 from tests.browser.chromium import LIMIT, Tab
 
 GATE = Path(__file__).with_name("gate.py")
@@ -125,3 +129,25 @@ async def test_who_is_signed_out_by_a_restart_signs_in_and_goes_on(
         await typed_until(tab, seen + 20)
 
         assert is_counted(await tab.js(TYPED))
+
+
+async def test_what_is_wrong_behind_the_server_is_said(tab: Tab) -> None:
+    """The server stays, and loses its platform for a while."""
+    async with Client(Local(agents=AGENTS)) as behind_it, AsyncExitStack() as stack:
+        first = serve(behind_it)
+        platform = await first.__aenter__()
+        gateway = await stack.enter_async_context(Client(Gateway(platform.url)))
+        running = await stack.enter_async_context(serve(gateway))
+        await tab.open(running.url)
+        await tab.start("typist", "Type")
+        await tab.sees("Shall I go on?", "#requests")
+        await tab.sees("live", "#connection")
+        await first.__aexit__(None, None, None)
+        await tab.sees(re.compile(r"^reconnecting in \d+ s$"), "#connection")
+        await tab.sees(re.compile("failed"), "#feed .transport-fault")
+        await stack.enter_async_context(serve(behind_it, port=platform.port))
+        await tab.sees("live", "#connection")
+        await tab.click("no", "#requests")
+        await tab.sees("I am typing and you said no", "#feed article:not(.live)")
+
+        assert await tab.js("document.querySelectorAll('.transport-fault').length") < 3

@@ -77,10 +77,10 @@ async def test_the_list_shows_tasks_of_all_agents_and_leads_to_them(
     running: Running, tab: Tab
 ) -> None:
     await tab.open(running.url)
-    for agent, text in (("long", "3"), ("typist", "Type")):
-        await tab.start(agent, text)
-        await tab.sees(text, "#task-name")
-        await tab.click("New task", role="link")
+    await tab.start("long", "3")
+    await tab.sees("message 2", "#feed")
+    await tab.click("New task", role="link")
+    await tab.start("typist", "Type")
     await tab.sees("waiting for you", "#tasks")
     rows = "[...document.querySelectorAll('#tasks a')].map((each) => each.innerText.split('\\n'))"
     await tab.until(f"{rows}.length === 2")

@@ -5,7 +5,7 @@ import { addressOf, shownTask, takeToken } from "./address.js";
 import { compose } from "./composing.js";
 import { byId, element, setProblem, setText } from "./dom.js";
 import { arrows, listen } from "./keys.js";
-import { forgetAll, remember } from "./recent.js";
+import { forgetAll } from "./recent.js";
 import { enter, exchange, signIn, signOut } from "./session.js";
 import { TaskView, moveInFeed } from "./task.js";
 import { TaskList } from "./tasks.js";
@@ -15,6 +15,8 @@ const note = byId("tasks-note");
 let server = null;
 let view = null;
 let isSigningIn = false;
+let shown = null; // the task whose follow-up is in the field
+const drafts = new Map();
 
 begin();
 
@@ -64,11 +66,21 @@ function show() {
   const ref = shownTask();
   view?.close();
   view = null;
+  keepDraft(ref);
   document.body.classList.toggle("has-task", Boolean(ref));
   byId("task").hidden = !ref;
   byId("start").hidden = Boolean(ref);
   if (ref) view = new TaskView(ref, server.capabilities, { onInfo, onSignedOut: signInAgain });
   list.mark();
+}
+
+/** What is written for one task is not sent to another. */
+function keepDraft(ref) {
+  const text = byId("composer-text");
+  drafts.set(shown, text.value);
+  shown = ref;
+  text.value = drafts.get(ref) ?? "";
+  setProblem(byId("composer").querySelector(".problem"), null);
 }
 
 function startAnother() {
@@ -78,10 +90,7 @@ function startAnother() {
   location.hash = "";
 }
 
-function onInfo(ref, { status, name, agent_id: agent, created_at: created }) {
-  list.update(ref, { status, name, created_at: created });
-  remember({ ref, agent, name, status, created: Date.parse(created ?? "") || undefined });
-}
+const onInfo = (ref, info) => list.update(ref, info);
 
 addEventListener("hashchange", () => {
   const token = takeToken();
@@ -126,7 +135,7 @@ listen(
     ["j", "Next message", () => moveInFeed(1)],
     ["k", "Previous message", () => moveInFeed(-1)],
     ["m", "Write a follow-up", () => byId("composer-text").focus()],
-    ["r", "Go to what the agent waits for", () => byId("requests").querySelector("button, input")?.focus()],
+    ["r", "Go to what the agent waits for", () => byId("requests").querySelector("button, textarea")?.focus()],
     ["?", "Show this", () => byId("help").showModal()],
   ],
   [

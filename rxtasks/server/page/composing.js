@@ -36,6 +36,10 @@ export function compose(form, where, onSent) {
     }
   });
 
+  sendByKey(form, text);
+}
+
+export function sendByKey(form, text) {
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });

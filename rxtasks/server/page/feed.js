@@ -1,8 +1,10 @@
 // A list of any length, of which only what can be seen is in the page.
 //
 // Above and below the shown part stand two empty boxes as high as what they stand for; heights are
-// estimated until an item has been shown. Everything happens once per animation frame: it looks
-// where it is scrolled to, shows that part, measures it, and puts right what it had estimated.
+// estimated until an item has been shown. So a place is kept as an item and a distance into it, not
+// as a number of pixels. Everything happens once per animation frame: it shows what is at the place,
+// measures it, and puts right what it had estimated. While somebody scrolls, that is left to the box
+// above, since a script that scrolls would stop the browser's own motion.
 
 import { element } from "./dom.js";
 import { nextFrame } from "./frames.js";
@@ -10,6 +12,7 @@ import { nextFrame } from "./frames.js";
 const MARGIN = 600; // pixels that are shown before and behind what can be seen
 const NEAR = 24; // pixels from the end that count as the end
 const PASSES = 4;
+const REST = 150; // milliseconds without scrolling after which nobody scrolls
 
 export class Feed {
   items = [];
@@ -23,9 +26,14 @@ export class Feed {
   #after = element("div", { "aria-hidden": "true" });
   #observer = new ResizeObserver(() => this.refreshSoon());
   #measured = { total: 0, count: 0 };
+  #place = null; // `{item, into}`: what is at the upper edge
+  #above = 0; // pixels that stand above what is shown
+  #slack = 0; // pixels by which the box above is higher than that
+  #scrolled = -Infinity; // when, by the clock of the page
+  #timer = null;
 
   /**
-   * @param makeView makes `{node, version, update(item)}` for an item.
+   * @param makeView makes `{node, kind, version, update(item)}` for an item.
    * @param onScroll is called when it has been scrolled, or shown anew.
    */
   constructor(scroller, makeView, onScroll = () => {}) {
@@ -33,10 +41,8 @@ export class Feed {
     this.#makeView = makeView;
     this.#onScroll = onScroll;
     scroller.append(this.#before, this.#window, this.#after);
-    scroller.addEventListener("scroll", () => {
-      this.follows = this.#isAtEnd();
-      this.refreshSoon();
-    });
+    scroller.addEventListener("scroll", () => this.#scrolledNow());
+    scroller.addEventListener("keydown", (event) => this.#jump(event));
     this.#observer.observe(scroller);
   }
 
@@ -46,20 +52,35 @@ export class Feed {
   reset(items) {
     this.items = items;
     this.follows = true;
+    this.#place = null;
+    this.#slack = 0;
     this.#measured = { total: 0, count: 0 };
     for (const key of this.#views.keys()) this.#drop(key);
     this.refreshSoon();
   }
 
+  // What is asked for is done at once: a scroll event on its way would undo it.
+
   toEnd() {
     this.follows = true;
-    this.refreshSoon();
+    this.#refresh();
+  }
+
+  toStart() {
+    this.#goTo(this.items[0]);
   }
 
   /** Stay where it is: what is looked at has grown by the reader's own will. */
   hold() {
     this.follows = false;
-    this.refreshSoon();
+    this.#refresh();
+  }
+
+  #goTo(item) {
+    this.follows = false;
+    this.#place = { item, into: 0 };
+    this.#scrolled = -Infinity;
+    this.#refresh();
   }
 
   /** Put the focus on the item that is so many further on than the one that has it. */
@@ -70,49 +91,74 @@ export class Feed {
     const to = Math.min(Math.max(start + steps, 0), this.items.length - 1);
     if (to < 0) return;
     const item = this.items[to];
-    if (!this.#views.has(item.key)) {
-      this.follows = false;
-      this.#scroller.scrollTop = this.#heightOf(0, to);
-      this.#refresh();
-    }
+    if (!this.#views.has(item.key)) this.#goTo(item);
     const node = this.#views.get(item.key)?.node;
     node?.focus({ preventScroll: true });
     node?.scrollIntoView({ block: "nearest" });
   }
 
   #refresh = () => {
-    const anchor = this.follows ? null : this.#anchor();
     for (let pass = 0; pass < PASSES; pass += 1) {
       const range = this.#range();
       this.#show(...range);
       if (!this.#measure(...range)) break;
     }
-    if (this.follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    else this.#keep(anchor);
+    this.#scroll();
+    this.#look();
     this.#onScroll();
   };
 
   // ---------------------------------------------------------------- where it is scrolled to
 
-  #isAtEnd() {
+  #scrolledNow() {
+    this.#scrolled = performance.now();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.refreshSoon, REST);
+    this.#look();
+    this.refreshSoon();
+  }
+
+  #jump(event) {
+    if (event.target !== this.#scroller || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "Home") this.toStart();
+    else if (event.key === "End") this.toEnd();
+    else return;
+    event.preventDefault();
+  }
+
+  /** Take in where it is scrolled to. */
+  #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR;
-  }
-
-  /** The first item that can be seen, and where. */
-  #anchor() {
-    const { top, bottom } = this.#scroller.getBoundingClientRect();
-    for (const node of this.#window.children) {
-      const box = node.getBoundingClientRect();
-      if (box.bottom > top && box.top < bottom) return { node, top: box.top };
+    this.follows = scrollHeight - scrollTop - clientHeight < NEAR;
+    let into = scrollTop - this.#slack;
+    this.#place = null;
+    for (const item of this.items) {
+      const height = this.#height(item);
+      if (into < height) {
+        this.#place = { item, into };
+        return;
+      }
+      into -= height;
     }
-    return null;
   }
 
-  #keep(anchor) {
-    if (!anchor?.node.isConnected) return;
-    const moved = anchor.node.getBoundingClientRect().top - anchor.top;
-    if (Math.abs(moved) >= 1) this.#scroller.scrollTop += moved;
+  /** Bring the place to the upper edge: by scrolling, or by what stands above it. */
+  #scroll() {
+    const { scrollTop } = this.#scroller;
+    const top = this.#top();
+    const slack = scrollTop - top;
+    const isScrolling = performance.now() - this.#scrolled < REST;
+    this.#slack = isScrolling && !this.follows && this.#above + slack > MARGIN ? slack : 0;
+    this.#before.style.height = `${this.#above + this.#slack}px`;
+    const to = this.follows ? this.#scroller.scrollHeight : top + this.#slack;
+    if (Math.abs(to - scrollTop) >= 1) this.#scroller.scrollTop = to;
+  }
+
+  /** Where the upper edge is to be, in pixels, without the slack. */
+  #top() {
+    const index = this.items.indexOf(this.#place?.item);
+    if (index < 0) return this.#scroller.scrollTop - this.#slack;
+    return this.#heightOf(0, index) + this.#place.into;
   }
 
   #height(item) {
@@ -126,9 +172,8 @@ export class Feed {
   }
 
   #range() {
-    const { clientHeight, scrollTop } = this.#scroller;
-    const whole = this.#heightOf(0, this.items.length);
-    const top = this.follows ? whole - clientHeight : Math.min(scrollTop, whole);
+    const { clientHeight } = this.#scroller;
+    const top = this.follows ? this.#heightOf(0, this.items.length) - clientHeight : this.#top();
     let first = 0;
     let height = 0;
     while (first < this.items.length && height + this.#height(this.items[first]) < top - MARGIN) {
@@ -149,20 +194,25 @@ export class Feed {
     const wanted = this.items.slice(first, last);
     const keys = new Set(wanted.map((item) => item.key));
     for (const key of this.#views.keys()) if (!keys.has(key)) this.#drop(key);
-    let place = this.#window.firstChild;
-    wanted.forEach((item, offset) => {
-      const { node } = this.#viewOf(item);
+    const views = wanted.map((item) => this.#viewOf(item));
+    let next = this.#window.firstChild;
+    views.forEach(({ node }, offset) => {
       node.setAttribute("aria-posinset", first + offset + 1);
       node.setAttribute("aria-setsize", this.items.length);
-      if (node === place) place = place.nextSibling;
-      else this.#window.insertBefore(node, place);
+      if (node === next) next = next.nextSibling;
+      else this.#window.insertBefore(node, next);
     });
-    this.#before.style.height = `${this.#heightOf(0, first)}px`;
+    this.#above = this.#heightOf(0, first);
+    this.#before.style.height = `${this.#above + this.#slack}px`;
     this.#after.style.height = `${this.#heightOf(last, this.items.length)}px`;
   }
 
   #viewOf(item) {
     let view = this.#views.get(item.key);
+    if (view && view.kind !== item.kind) {
+      this.#drop(item.key); // what was being typed has become something else
+      view = null;
+    }
     if (!view) {
       view = this.#makeView(item);
       view.node.dataset.key = item.key;

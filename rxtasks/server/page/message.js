@@ -11,6 +11,7 @@ export function viewOf(item, onFold) {
   const update = make(node, item, onFold);
   return {
     node,
+    kind: item.kind,
     version: -1,
     update(changed) {
       node.classList.toggle("live", changed.isLive);

@@ -2,6 +2,7 @@
 
 import { post, taskPath } from "./api.js";
 import { announce } from "./announce.js";
+import { sendByKey } from "./composing.js";
 import { byId, element, setProblem } from "./dom.js";
 
 const REFUSING = /^(no|reject|deny|decline|cancel|abort)\b/i;
@@ -79,7 +80,9 @@ function buttons(answers, answer) {
 }
 
 function field(form, answer) {
-  const input = element("input", { "aria-label": "Answer", autocomplete: "off", required: true });
+  // Several questions at once are answered line by line.
+  const input = element("textarea", { "aria-label": "Answer", rows: "1", required: true });
+  sendByKey(form, input);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     answer(input.value);

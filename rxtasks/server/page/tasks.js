@@ -3,7 +3,7 @@
 import { agentPath, get } from "./api.js";
 import { addressOf, shownTask } from "./address.js";
 import { byId, element, setProblem, setText } from "./dom.js";
-import { recentTasks } from "./recent.js";
+import { recentTasks, remember } from "./recent.js";
 import { ageText, statusText } from "./wording.js";
 
 const EVERY = 5000; // milliseconds
@@ -24,6 +24,7 @@ export class TaskList {
   #delay = EVERY;
   #timer = null;
   #asked = 0;
+  #isListed = true;
   #onSignedOut;
 
   constructor(onSignedOut) {
@@ -81,7 +82,8 @@ export class TaskList {
     const wrong = errors.find(({ status }) => status !== 501);
     if (wrong?.status === 401) this.#onSignedOut();
     this.#delay = wrong ? Math.min(SLOWEST, this.#delay * 2) : EVERY;
-    const known = unable.length || !answers.length ? recentTasks() : [];
+    this.#isListed = answers.length > 0 && !unable.length;
+    const known = this.#isListed ? [] : recentTasks();
     const listed = answers.flatMap(({ tasks }) => tasks ?? []);
     const found = new Map([...known, ...listed].map((task) => [task.ref, task]));
     // What could not be asked for is not gone.
@@ -98,10 +100,10 @@ export class TaskList {
 
   /** Show at once what the stream of a task has told. */
   update(ref, info) {
-    const task = this.#tasks.find((each) => each.ref === ref);
-    if (!task) return;
+    const task = this.#tasks.find((each) => each.ref === ref) ?? { ref, agent: info.agent_id };
     Object.assign(task, read(info));
-    this.#show();
+    if (!this.#isListed) remember(task);
+    this.#rows.get(ref)?.update(task);
   }
 
   #show() {
