@@ -81,7 +81,9 @@ async def test_who_reads_further_up_stays_there_while_messages_come(
     await tab.press("Control+Enter")
     await tab.until("document.querySelector('#feed article').ariaSetSize === '302'")
 
-    assert await tab.js(FIRST_SEEN) == before
+    text, top = await tab.js(FIRST_SEEN)
+    assert text == before[0]
+    assert abs(top - before[1]) <= 2  # pixels are not divided
     await tab.do(tab.page.focus("#feed"))
     await tab.press("End")
     await tab.sees("message 99", "#feed")

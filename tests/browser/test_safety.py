@@ -28,6 +28,7 @@ async def test_markup_is_shown_and_never_run(running: Running, tab: Tab) -> None
     await tab.sees("completed", "#task-status")
     await tab.sees(NAME, "#tasks .name")
 
+    assert await tab.js("feed.scrollWidth === feed.clientWidth")
     assert await tab.js("window.ran") is None
     assert await tab.js(INJECTED) == 0
     await tab.check_clean(running.url)

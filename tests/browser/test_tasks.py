@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from rxtasks.errors import UnsupportedOperation
+from rxtasks.platforms.base import Capabilities
+from rxtasks.platforms.local import Local
 from rxtasks.server import Running
+from tests.browser.agents import AGENTS
 from tests.browser.chromium import Chromium, Tab
+from tests.integration.serving import behind
+
+
+class Terse(Local):
+    """A platform that can do less."""
+
+    agents: Any = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, respond=False)
+
+    def list_tasks(self, *args: Any, **wishes: Any) -> Any:
+        raise UnsupportedOperation("this platform lists nothing")
 
 
 async def test_a_task_is_started_watched_approved_and_gone_on_with(
@@ -25,7 +45,7 @@ async def test_a_task_is_started_watched_approved_and_gone_on_with(
 
     await tab.sees("I am typing and you said yes", "#feed article:not(.live)")
     await tab.sees("completed", "#task-status")
-    await tab.sees("1,200 input · 7 output tokens · $0.0123", "#usage")
+    await tab.sees("1.2K in · 7 out · $0.0123", "#usage")
     await tab.misses("Shall I go on?")
     await tab.fill("#composer-text", "Once more")
     await tab.press("Control+Enter")
@@ -177,6 +197,23 @@ async def test_what_was_watched_before_is_not_read_out(running: Running, tab: Ta
     assert await tab.text("#announcer") == ""
 
 
+async def test_a_platform_that_lists_nothing_and_takes_no_answers(chromium: Chromium) -> None:
+    async with behind(Terse(agents=AGENTS)) as running, chromium.tab() as tab:
+        await tab.open(running.url)
+        await tab.fill("#start-text", "Type")
+        await tab.click("Start")
+        await tab.sees("Say which agent is to do it.", "#start")
+        await tab.fill("#start-agent-name", "typist")
+        await tab.click("Start")
+        await tab.sees("The platform takes the answer only at its own place.", "#requests")
+        await tab.sees("Type", "#tasks")
+        await tab.open(f"{running.url}/#")
+        await tab.reload()
+        await tab.sees("waiting for you", "#tasks")  # this browser has seen it
+        assert await tab.do(tab.page.locator("#filter").is_hidden())
+        await tab.check_clean(running.url)
+
+
 async def test_what_the_server_refuses_is_said_where_it_was_tried(
     running: Running, tab: Tab
 ) -> None:
@@ -196,12 +233,13 @@ async def test_it_fits_small_and_large_screens(
 ) -> None:
     async with chromium.tab(width=width, height=850, scheme=scheme) as tab:  # type: ignore[arg-type]
         await tab.open(running.url)
-        await tab.start("forever", "Count until I say stop")
-        await tab.sees("Count", "#task-name")
-        await tab.open(f"{running.url}/#")
+        for agent, text in (("long", "3"), ("forever", "Count until I say stop")):
+            await tab.start(agent, text)
+            await tab.sees(text, "#task-name")
+            await tab.open(f"{running.url}/#")
         await tab.start("reviewer", "Review the branch retry-after, and merge it if it is good")
         await tab.sees("May I fix", "#requests")
-        await tab.until("document.querySelector('#rate').textContent !== ''")
+        await tab.until("document.querySelector('#timeline path').getAttribute('d') !== ''")
         await tab.shot(f"{scheme}-{width}")
 
         overflowing = "document.documentElement.scrollWidth > innerWidth"

@@ -70,7 +70,7 @@ function show() {
   document.body.classList.toggle("has-task", Boolean(ref));
   byId("task").hidden = !ref;
   byId("start").hidden = Boolean(ref);
-  if (ref) view = new TaskView(ref, server.capabilities, { onInfo, onSignedOut: signInAgain });
+  if (ref) view = new TaskView(ref, server.capabilities, HOOKS);
   list.mark();
 }
 
@@ -90,7 +90,11 @@ function startAnother() {
   location.hash = "";
 }
 
-const onInfo = (ref, info) => list.update(ref, info);
+const HOOKS = {
+  onInfo: (ref, info) => list.update(ref, info),
+  onEnd: (ref) => list.drop(ref),
+  onSignedOut: signInAgain,
+};
 
 addEventListener("hashchange", () => {
   const token = takeToken();

@@ -3,6 +3,7 @@
 export class Conversation {
   /** Items in the platform's order: `{key, kind, at, version, value, text, thoughts, isLive}`. */
   items = [];
+  agent = ""; // whose name stands at what is being typed
   #known = new Map();
   #count = 0;
 
@@ -31,6 +32,7 @@ export class Conversation {
     const item = this.#known.get(key) ?? this.#add(key, "agent", value);
     if (!item.isLive && item.value) return item; // it is final, and nothing can come of it
     item.isLive = true;
+    item.agent = this.agent;
     if (kind === "typing") item.text += value.text;
     else item.thoughts += value.text;
     item.version += 1;

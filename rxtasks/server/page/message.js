@@ -52,7 +52,7 @@ function agent(node, item, onFold) {
   const thoughts = fold(node, "thoughts", item, onFold);
   const text = node.appendChild(element("div", { class: "text" }));
   return (item) => {
-    head(item.value?.agent_id || "Agent", item);
+    head(item.value?.agent_id || item.agent || "Agent", item);
     const thinks = item.isLive && !item.text;
     setText(thoughts.title, thinks ? "Thinking …" : "Thoughts");
     thoughts.show(item.thoughts);

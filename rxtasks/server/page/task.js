@@ -41,7 +41,7 @@ export class TaskView {
 
   /**
    * @param capabilities are those of the platform.
-   * @param hooks `onInfo(ref, info)`, `onSignedOut()`.
+   * @param hooks `onInfo(ref, info)`, `onEnd(ref)`, `onSignedOut()`.
    */
   constructor(ref, capabilities, hooks) {
     this.#ref = ref;
@@ -89,7 +89,8 @@ export class TaskView {
     if (kind === "reset") this.#forget();
     else if (kind === "live") this.#isTold = this.#counts = true;
     else if (kind === "update") this.#show(value);
-    else if (kind !== "end") this.#add(kind, value);
+    else if (kind === "end") this.#hooks.onEnd(this.#ref);
+    else this.#add(kind, value);
   }
 
   #add(kind, value) {
@@ -116,6 +117,7 @@ export class TaskView {
   #show(info) {
     const before = this.#info;
     this.#info = info;
+    this.#conversation.agent = info.agent_id;
     const isRunning = RUNNING.includes(info.status);
     setText(byId("task-name"), info.name || this.#ref);
     const status = byId("task-status");

@@ -25,6 +25,8 @@ export class TaskList {
   #timer = null;
   #asked = 0;
   #isListed = true;
+  #problem = null;
+  #opened = new Map(); // what this page has shown, which a listing may be too short for
   #onSignedOut;
 
   constructor(onSignedOut) {
@@ -85,41 +87,50 @@ export class TaskList {
     this.#isListed = answers.length > 0 && !unable.length;
     const known = this.#isListed ? [] : recentTasks();
     const listed = answers.flatMap(({ tasks }) => tasks ?? []);
-    const found = new Map([...known, ...listed].map((task) => [task.ref, task]));
+    const all = [...known, ...this.#opened.values(), ...listed];
+    const found = new Map(all.map((task) => [task.ref, task]));
     // What could not be asked for is not gone.
     for (const task of this.#tasks) if (wrong && !found.has(task.ref)) found.set(task.ref, task);
-    this.#tasks = [...found.values()].sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
-    setProblem(this.#note, wrong ? `The tasks cannot be listed: ${wrong.message}` : this.#empty());
+    this.#tasks = [...found.values()];
+    this.#problem = wrong ? `The tasks cannot be listed: ${wrong.message}` : null;
     this.#more.hidden = this.#limit >= MOST || !answers.some(({ cursor }) => cursor);
     this.#show();
   }
 
-  #empty() {
-    return this.#tasks.length ? null : "No tasks yet.";
-  }
-
   /** Show at once what the stream of a task has told. */
   update(ref, info) {
-    const task = this.#tasks.find((each) => each.ref === ref) ?? { ref, agent: info.agent_id };
-    Object.assign(task, read(info));
+    const known = this.#tasks.find((each) => each.ref === ref);
+    const task = { ref, agent: info.agent_id, ...known, ...read(info) };
+    this.#opened.set(ref, task);
     if (!this.#isListed) remember(task);
-    this.#rows.get(ref)?.update(task);
+    this.#tasks = [task, ...this.#tasks.filter((each) => each !== known)];
+    this.#show();
+  }
+
+  /** Forget a task that was deleted. */
+  drop(ref) {
+    this.#opened.delete(ref);
+    this.refresh();
   }
 
   #show() {
-    const refs = new Set(this.#tasks.map(({ ref }) => ref));
+    const chosen = this.#filter.value;
+    const tasks = this.#tasks.filter(({ agent }) => !chosen || agent === chosen);
+    tasks.sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
+    const refs = new Set(tasks.map(({ ref }) => ref));
     for (const [ref, row] of this.#rows) {
       if (refs.has(ref)) continue;
       row.node.remove();
       this.#rows.delete(ref);
     }
     let place = this.#list.firstChild;
-    for (const task of this.#tasks) {
+    for (const task of tasks) {
       const row = this.#rows.get(task.ref) ?? this.#add(task);
       row.update(task);
       if (row.node === place) place = place.nextSibling;
       else this.#list.insertBefore(row.node, place);
     }
+    setProblem(this.#note, this.#problem ?? (tasks.length ? null : "No tasks yet."));
     this.mark();
   }
 

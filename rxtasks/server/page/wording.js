@@ -26,15 +26,21 @@ export function ageText(time, now = Date.now()) {
 
 export const number = (value) => value.toLocaleString("en");
 
+const TOKENS = {
+  input: "in",
+  output: "out",
+  reasoning: "thought",
+  cache_read: "cached",
+  cache_write: "put into the cache",
+};
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
 /** Tokens and dollars of the latest turn; empty where the platform does not say. */
 export function usageText(usage, cost) {
-  const parts = [];
-  for (const [kind, amount] of Object.entries(usage ?? {})) {
-    if (amount) parts.push(`${number(amount)} ${kind.replace("_", " ")}`);
-  }
-  const tokens = parts.length ? `${parts.join(" · ")} tokens` : "";
-  const dollars = cost === null || cost === undefined ? "" : `$${cost.toFixed(cost < 1 ? 4 : 2)}`;
-  return [tokens, dollars].filter(Boolean).join(" · ");
+  const used = Object.entries(usage ?? {}).filter(([, amount]) => amount);
+  const parts = used.map(([kind, amount]) => `${short.format(amount)} ${TOKENS[kind] ?? kind}`);
+  if (cost !== null && cost !== undefined) parts.push(`$${cost.toFixed(cost < 1 ? 4 : 2)}`);
+  return parts.join(" · ");
 }
 
 const LONGEST = 100_000;
