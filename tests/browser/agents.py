@@ -59,6 +59,14 @@ async def long(ctx: Context):
         yield message()
 
 
+async def repeat(ctx: Context):
+    """Say the same again, piece by piece."""
+    for begin in range(0, len(ctx.text), 997):
+        yield typing(ctx.text[begin : begin + 997])
+        await asyncio.sleep(0)
+    yield message()
+
+
 async def reviewer(ctx: Context):
     """Review a change: read it, run its tests, and ask before merging."""
     yield thinking("The change touches the retry loop. ")
@@ -100,4 +108,5 @@ AGENTS = {
     "forever": forever,
     "hostile": hostile,
     "long": long,
+    "repeat": repeat,
 }

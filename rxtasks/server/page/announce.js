@@ -13,9 +13,9 @@ export function announce(text) {
 }
 
 export function announceEvent(kind, value) {
-  if (kind === "agent") announce(`Agent: ${value.text}`);
-  else if (kind === "agent-error") announce(`The agent failed: ${value.last_error}`);
-  else if (kind === "tool" && value.status === "error") announce(`Tool ${value.name} failed`);
+  if (kind === "agent" && value.text) announce(`Agent: ${value.text}`);
+  else if (kind === "agent-error") announce(`The agent failed: ${value.last_error ?? ""}`);
+  else if (kind === "tool" && value.status === "error") announce(`Tool ${value.name ?? ""} failed`);
   else if (kind === "fatal-fault") announce(`Watching has ended: ${value.cause?.message ?? ""}`);
 }
 

@@ -33,8 +33,9 @@ export class Conversation {
     if (!item.isLive && item.value) return item; // it is final, and nothing can come of it
     item.isLive = true;
     item.agent = this.agent;
-    if (kind === "typing") item.text += value.text;
-    else item.thoughts += value.text;
+    const more = value.text ?? ""; // what is empty is left out on the way
+    if (kind === "typing") item.text += more;
+    else item.thoughts += more;
     item.version += 1;
     return item;
   }

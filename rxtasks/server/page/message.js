@@ -1,7 +1,7 @@
 // How one item of a conversation looks. Nothing in here is ever markup.
 
 import { addressOf } from "./address.js";
-import { element, setText } from "./dom.js";
+import { element, setLongText, setText } from "./dom.js";
 import { lineText, statusText, valueText } from "./wording.js";
 
 /** Make the view of an item; `onFold` is called when a reader has folded something. */
@@ -56,7 +56,7 @@ function agent(node, item, onFold) {
     const thinks = item.isLive && !item.text;
     setText(thoughts.title, thinks ? "Thinking …" : "Thoughts");
     thoughts.show(item.thoughts);
-    setText(text, item.text);
+    setLongText(text, item.text);
     text.hidden = !item.text;
   };
 }
@@ -88,7 +88,7 @@ function tool(node, item, onFold) {
     const { value } = item;
     const state = value.status ?? "pending";
     node.dataset.status = state;
-    node.setAttribute("aria-label", `Tool ${value.name}: ${state}`);
+    node.setAttribute("aria-label", `Tool ${value.name ?? ""}: ${state}`);
     setText(mark, MARKS[state] ?? "○");
     setText(name, value.name || "tool");
     setText(status, state === "completed" ? "" : state);
