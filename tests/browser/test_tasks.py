@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from rxtasks import (
+    AgentErrorMessage,
+    AgentMessage,
+    AgentRunMessage,
+    Attachment,
+    HandoverMessage,
+    TaskStatus,
+    ToolMessage,
+    UnknownMessage,
+    UserMessage,
+)
 from rxtasks.errors import UnsupportedOperation
 from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running
+from rxtasks.testing import ScriptedPlatform
 from tests.browser.agents import AGENTS
 from tests.browser.chromium import Chromium, Tab
 from tests.integration.serving import behind
@@ -195,6 +208,48 @@ async def test_what_was_watched_before_is_not_read_out(running: Running, tab: Ta
     await tab.sees("completed", "#task-status")
 
     assert await tab.text("#announcer") == ""
+
+
+async def test_every_kind_of_message_has_a_look_also_without_its_details(
+    chromium: Chromium,
+) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    messages = [
+        UserMessage(text="Go", attachments=(Attachment(name="a.txt", url="http://x/"),)),
+        UserMessage(is_trigger=True),
+        AgentMessage(),
+        ToolMessage(),
+        ToolMessage(name="delegate", sub_agent_id="a/2", sub_task_id="t 2"),
+        AgentErrorMessage(errors=("out of memory",), last_error="out of memory"),
+        AgentErrorMessage(),
+        AgentRunMessage(agent_name="Bob", task_id="t3", status=TaskStatus.ACTION),
+        HandoverMessage(agent_name="Eve", text="it is yours"),
+        UnknownMessage(type="poem", raw={"verse": 1}),
+    ]
+    history = [
+        replace(message, id=f"m{number}", created_at=at + timedelta(seconds=number))
+        for number, message in enumerate(messages)
+    ]
+    platform = ScriptedPlatform(history=history, word="completed")
+    async with behind(platform) as running, chromium.tab(height=1400) as tab:
+        await tab.open(f"{running.url}/#task=any")
+        await tab.sees("Handed over to Eve: it is yours", "#feed")
+        await tab.sees("Attached: a.txt", "#feed .user")
+        await tab.sees("out of memory", "#feed .agent-error")
+        await tab.sees("It did not say why.", "#feed .agent-error")
+        await tab.sees("Bob: waiting for you", "#feed .agent-run")
+        await tab.do(tab.page.get_by_text("A message of the kind poem").click())
+        await tab.sees('"verse": 1', "#feed .unknown")
+        seen = await tab.text("#feed")
+        links = await tab.js("[...document.querySelectorAll('.sub-task')].map((a) => a.hash)")
+        await tab.shot("kinds")
+
+        assert [link for link in links if link] == [
+            "#task=agent%2Fa%252F2%2Ft%25202",
+            "#task=t3",
+        ]
+        assert not re.search(r"undefined|null|NaN|\[object", seen)
+        await tab.check_clean(running.url)
 
 
 async def test_a_platform_that_lists_nothing_and_takes_no_answers(chromium: Chromium) -> None:

@@ -41,6 +41,7 @@ function user(node) {
   return (item) => {
     head(item.value.is_trigger ? "Trigger" : "You", item);
     setText(text, item.text);
+    text.hidden = !item.text;
     const names = (item.value.attachments ?? []).map((each) => each.name);
     setText(files, names.length ? `Attached: ${names.join(", ")}` : "");
     files.hidden = !names.length;
