@@ -7,7 +7,7 @@ import asyncio
 from rxtasks.local import Context, message, thinking, tool_pending, tool_started, typing, usage
 from rxtasks.models import Usage
 
-__all__ = ["AGENTS", "INJECTION"]
+__all__ = ["AGENTS", "INJECTION", "lines"]
 
 INJECTION = (
     '<script>window.ran = 1</script><img src=x onerror="window.ran = 2">'
@@ -59,11 +59,17 @@ async def long(ctx: Context):
         yield message()
 
 
-async def repeat(ctx: Context):
-    """Say the same again, piece by piece."""
-    for begin in range(0, len(ctx.text), 997):
-        yield typing(ctx.text[begin : begin + 997])
-        await asyncio.sleep(0)
+def lines(number: int) -> str:
+    """Write a long text."""
+    return "\n".join(f"line {each} " + "x" * (each % 30) for each in range(number))
+
+
+async def reader(ctx: Context):
+    """Read a long text aloud, piece by piece."""
+    text = lines(int(ctx.text))
+    for begin in range(0, len(text), 997):
+        yield typing(text[begin : begin + 997])
+        await asyncio.sleep(0.005)
     yield message()
 
 
@@ -108,5 +114,5 @@ AGENTS = {
     "forever": forever,
     "hostile": hostile,
     "long": long,
-    "repeat": repeat,
+    "reader": reader,
 }

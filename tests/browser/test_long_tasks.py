@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rxtasks.server import Running
+from tests.browser.agents import lines
 from tests.browser.chromium import Tab
 
 COUNT = "document.querySelectorAll('#feed article').length"
@@ -71,19 +72,18 @@ async def test_two_hundred_deltas_a_second_stay_smooth(running: Running, tab: Ta
 async def test_a_long_message_is_laid_out_in_parts_and_stays_as_it_is(
     running: Running, tab: Tab
 ) -> None:
-    lines = [f"line {number} " + "x" * (number % 30) for number in range(2000)]
     await tab.open(running.url)
-    await tab.start("repeat", "\n".join(lines))
+    await tab.start("reader", "2000")
     await tab.sees("completed", "#task-status")
     node = "document.querySelector('#feed .agent > .text')"
 
-    is_whole = await tab.js(f"{node}.textContent") == "\n".join(lines)
+    is_whole = await tab.js(f"{node}.textContent") == lines(2000)
     assert is_whole
     blocks = await tab.js(f"[...{node}.children].map((each) => each.textContent)")
     assert len(blocks) > 10
     assert max(map(len, blocks)) < 5000
     shown = await tab.js(f"{node}.clientHeight / parseFloat(getComputedStyle({node}).lineHeight)")
-    assert round(shown) == len(lines)  # an end of a block is no empty line
+    assert round(shown) == 2000  # an end of a block is no empty line
 
 
 async def test_who_reads_further_up_stays_there_while_messages_come(

@@ -3,8 +3,8 @@
 // Above and below the shown part stand two empty boxes as high as what they stand for; heights are
 // estimated until an item has been shown. So a place is kept as an item and a distance into it, not
 // as a number of pixels. Everything happens once per animation frame: it shows what is at the place,
-// measures it, and puts right what it had estimated. While somebody scrolls, that is left to the box
-// above, since a script that scrolls would stop the browser's own motion.
+// measures it, and puts right what it had estimated. That is left to the box above as long as it can
+// be, since a script that scrolls would stop the browser's own motion.
 
 import { element } from "./dom.js";
 import { nextFrame } from "./frames.js";
@@ -12,7 +12,6 @@ import { nextFrame } from "./frames.js";
 const MARGIN = 600; // pixels that are shown before and behind what can be seen
 const NEAR = 24; // pixels from the end that count as the end
 const PASSES = 4;
-const REST = 150; // milliseconds without scrolling after which nobody scrolls
 
 export class Feed {
   items = [];
@@ -29,8 +28,7 @@ export class Feed {
   #place = null; // `{item, into}`: what is at the upper edge
   #above = 0; // pixels that stand above what is shown
   #slack = 0; // pixels by which the box above is higher than that
-  #scrolled = -Infinity; // when, by the clock of the page
-  #timer = null;
+  #jumps = false; // somebody has asked for another place
 
   /**
    * @param makeView makes `{node, kind, version, update(item)}` for an item.
@@ -41,7 +39,10 @@ export class Feed {
     this.#makeView = makeView;
     this.#onScroll = onScroll;
     scroller.append(this.#before, this.#window, this.#after);
-    scroller.addEventListener("scroll", () => this.#scrolledNow());
+    scroller.addEventListener("scroll", () => {
+      this.#look();
+      this.refreshSoon();
+    });
     scroller.addEventListener("keydown", (event) => this.#jump(event));
     this.#observer.observe(scroller);
   }
@@ -79,7 +80,7 @@ export class Feed {
   #goTo(item) {
     this.follows = false;
     this.#place = { item, into: 0 };
-    this.#scrolled = -Infinity;
+    this.#jumps = true;
     this.#refresh();
   }
 
@@ -110,14 +111,6 @@ export class Feed {
 
   // ---------------------------------------------------------------- where it is scrolled to
 
-  #scrolledNow() {
-    this.#scrolled = performance.now();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.refreshSoon, REST);
-    this.#look();
-    this.refreshSoon();
-  }
-
   #jump(event) {
     if (event.target !== this.#scroller || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === "Home") this.toStart();
@@ -147,8 +140,9 @@ export class Feed {
     const { scrollTop } = this.#scroller;
     const top = this.#top();
     const slack = scrollTop - top;
-    const isScrolling = performance.now() - this.#scrolled < REST;
-    this.#slack = isScrolling && !this.follows && this.#above + slack > MARGIN ? slack : 0;
+    const canStay = this.#above > 0 && this.#above + slack > MARGIN;
+    this.#slack = canStay && !this.follows && !this.#jumps ? slack : 0;
+    this.#jumps = false;
     this.#before.style.height = `${this.#above + this.#slack}px`;
     const to = this.follows ? this.#scroller.scrollHeight : top + this.#slack;
     if (Math.abs(to - scrollTop) >= 1) this.#scroller.scrollTop = to;
