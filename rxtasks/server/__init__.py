@@ -12,6 +12,10 @@
 one segment of the path, or a bare task id where the platform needs no more.
 
 ============================================ ====================================================
+`GET /`, `GET /page/{name}`                  the live page and its files
+`POST /session`, `DELETE /session`           exchanges the token for the cookie of a session, and
+                                             ends that → 204
+`GET /session`                               `{"token"}`: whether a token is wanted
 `GET /v1`                                    name, version, platform, capabilities
 `GET /v1/agents`                             `{"agents": [{"id", "description"}]}`
 `POST /v1/agents/{id}/tasks`                 start: `text`, `attachments`, `idempotency_key`,
@@ -46,8 +50,9 @@ An error has the body `{"error": {"kind", "message", "retry_after", "maybe_accep
 `kind` is the name of a class in `rxtasks.errors`.
 
 Each request has to name the server as its `Host` (403), must come from no other origin (403), has
-to bear the token if there is one (401), and if it is no GET, to have `Content-Type:
-application/json` (415), also without a body.
+to bear the token if there is one, or the cookie of a session (401), and if it is no GET, to have
+`Content-Type: application/json` (415), also without a body. The files of the live page need no
+token.
 """
 
 from rxtasks.server.app import COUNTERS, Options, Running, app, serve

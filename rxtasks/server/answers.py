@@ -26,6 +26,7 @@ from rxtasks.errors import (
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
 from rxtasks.server.guard import Guard
+from rxtasks.server.live_page import LivePage
 
 __all__ = ["Handler", "answer", "answering", "failed", "read_body", "read_query"]
 
@@ -73,18 +74,25 @@ def failed(error: RxTasksError) -> web.Response:
     return response
 
 
-def answering(guard: Guard, count: Callable[[], None]) -> Any:
+def answering(guard: Guard, page: LivePage, count: Callable[[], None]) -> Any:
     """Make the middleware: it guards, counts, and turns every error into JSON.
 
     Args:
         guard: Who may talk to the server.
+        page: The live page, which knows what is public and who has a session.
         count: Is called for each request.
     """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         count()
-        refusal = guard.refusal(request.method, request.headers, request.scheme)
+        refusal = guard.refusal(
+            request.method,
+            request.headers,
+            request.scheme,
+            is_public=page.is_public(request),
+            has_session=page.has_session(request),
+        )
         if refusal is not None:
             response = refused(refusal.status, refusal.kind, refusal.message)
             if refusal.status == 401:

@@ -13,6 +13,7 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.server.answers import answering
 from rxtasks.server.guard import Guard, is_loopback
 from rxtasks.server.kept import KeptTasks, OncePerKey
+from rxtasks.server.live_page import LivePage
 from rxtasks.server.routes import Routes
 from rxtasks.server.stream import Counters, EventStreams
 
@@ -96,9 +97,10 @@ def app(
         kept.clear()
 
     guard = Guard(token=token, allowed_hosts=allowed_hosts)
-    made = web.Application(middlewares=[answering(guard, count)])
+    page = LivePage(needs_token=guard.has_token)
+    made = web.Application(middlewares=[answering(guard, page, count)])
     made[COUNTERS] = counters
-    made.add_routes(routes.table())
+    made.add_routes([*page.table(), *routes.table()])
     made.on_response_prepare.append(_secure)
     made.on_shutdown.append(stop)
     return made

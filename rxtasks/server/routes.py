@@ -67,7 +67,6 @@ class Routes:
         """List the routes."""
         task, tasks = "/v1/tasks/{ref}", "/v1/{kind:agents|workforces}/{id}/tasks"
         return [
-            web.get("/", self.root),
             web.get("/v1", self.describe),
             web.get("/v1/agents", self.agents),
             web.post(tasks, self.start),
@@ -82,10 +81,6 @@ class Routes:
         ]
 
     # ------------------------------------------------------------------ what there is
-
-    async def root(self, _: web.Request) -> web.StreamResponse:
-        """Point to the rest."""
-        return answer({"name": "rxtasks", "version": __version__, "api": "v1"})
 
     async def describe(self, _: web.Request) -> web.StreamResponse:
         """Say what is behind the server."""
