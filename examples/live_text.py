@@ -19,10 +19,11 @@ async def poet(ctx):
     yield message()
 
 
-def grown(texts):
-    """Say what a text has more than the one before it."""
+def show(texts):
+    """Print what a text has more than the one before it."""
     before, now = texts
-    return now.text.removeprefix(before.text) if now.id == before.id else now.text
+    more = now.text.removeprefix(before.text) if now.id == before.id else now.text
+    print(more, end="", flush=True)
 
 
 async def main():
@@ -30,10 +31,9 @@ async def main():
         task = await client.agent("poet").run("log")
 
         texts = task.messages.pipe(live_text(), until_settled(task)).sample(0.05)
-        typewriter = texts.start_with(LiveText("", "")).pairwise().map(grown)
-        typewriter.subscribe(lambda text: print(text, end="", flush=True))
+        typewriter = texts.start_with(LiveText("", "")).pairwise().do_action(show)
 
-        last = await texts  # the last one is the final text
+        _, last = await typewriter  # the last one is the final text
         print(f"\n({len(last.text.split())} words, final: {last.final})")
 
 
