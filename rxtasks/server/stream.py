@@ -18,8 +18,9 @@ from rxtasks.errors import (
     UnsupportedOperation,
 )
 from rxtasks.platforms.gateway.events import End, Live, Reset, encode, frame
-from rxtasks.server.frames import Frames, Reader, position_in
+from rxtasks.server.frames import Frames, position_in
 from rxtasks.server.kept import KeptTasks
+from rxtasks.server.readers import Audience, Reader
 from rxtasks.task import Task
 
 __all__ = ["Counters", "EventStreams"]
@@ -69,8 +70,8 @@ class EventStreams:
         self._counters = counters
         self._heartbeat = heartbeat
         self._max_lag = max_lag
-        self._frames: dict[Task, Frames] = {}
-        self._open: dict[Reader, web.Request] = {}
+        self._audiences: dict[Task, Audience] = {}
+        self._open: dict[Reader, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -90,9 +91,10 @@ class EventStreams:
         if self._closed:
             raise ClientClosed("the server is stopping")
         position, backlog = position_in(log, asked), log.tail
-        reader = Reader(log, asyncio.get_running_loop().time())
+        audience = self._audience(task)
+        reader = Reader(audience, request, asyncio.get_running_loop().time())
         log.admit(reader)
-        self._enter(reader, request, task)
+        self._enter(reader, audience)
         response = web.StreamResponse(
             # A proxy that collects events would deliver them in clumps.
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -100,7 +102,7 @@ class EventStreams:
         connection = _Connection(request, response, reader, self._max_lag)
         try:
             await connection.open()
-            await self._tell(connection, self._frames[task], position, backlog)
+            await self._tell(connection, audience.frames, position, backlog)
         except (_Gone, ConnectionError):
             pass
         except TimeoutError:
@@ -125,10 +127,11 @@ class EventStreams:
         if position is None:
             head += frame(b"reset", _RESET, frames.id(0))
         await connection.write(head)
-        here = await self._tell_all(connection, frames, position or 0, backlog)
+        reader.position = position or 0
+        await self._tell_all(connection, frames, backlog)
         await connection.write(frame(b"live", _LIVE))
         while True:
-            here = await self._tell_all(connection, frames, here, None)
+            await self._tell_all(connection, frames, None)
             if reader.done:
                 break
             await reader.wait()
@@ -140,15 +143,15 @@ class EventStreams:
         await connection.end()
 
     async def _tell_all(
-        self, connection: _Connection, frames: Frames, here: int, last: int | None
-    ) -> int:
-        """Tell what stands after a position, and give the position behind it."""
-        while (chunk := frames.after(here, last)).events:
+        self, connection: _Connection, frames: Frames, last: int | None
+    ) -> None:
+        """Tell what stands after the reader's position."""
+        reader = connection.reader
+        while (chunk := frames.after(reader.position, last)).events:
             await connection.write(chunk.data)
-            here = chunk.position
+            reader.position = chunk.position
             self._counters.events += chunk.events
             await asyncio.sleep(0)  # a long log must not keep the others waiting
-        return here
 
     async def _look_for(self, task: Task) -> None:
         """Find out if a task exists of which nothing is known, before a stream is opened."""
@@ -165,21 +168,24 @@ class EventStreams:
 
     # ------------------------------------------------------------------ who is there
 
-    def _enter(self, reader: Reader, request: web.Request, task: Task) -> None:
-        frames = self._frames.get(task)
-        if frames is None:
-            frames = self._frames[task] = Frames(task)
-        frames.readers += 1
-        self._open[reader] = request
+    def _audience(self, task: Task) -> Audience:
+        audience = self._audiences.get(task)
+        if audience is None:
+            audience = self._audiences[task] = Audience(task, self._counters)
+        return audience
+
+    def _enter(self, reader: Reader, audience: Audience) -> None:
+        audience.readers += 1
+        self._open[reader] = None
         self._counters.open_streams += 1
         if self._sweeper is None:
             self._sweep_later()
 
     def _leave(self, reader: Reader, task: Task) -> None:
-        frames = self._frames[task]
-        frames.readers -= 1
-        if not frames.readers:
-            del self._frames[task]
+        audience = self._audiences[task]
+        audience.readers -= 1
+        if not audience.readers:
+            del self._audiences[task]
         del self._open[reader]
         self._counters.open_streams -= 1
         if not self._open and self._sweeper is not None:
@@ -195,8 +201,8 @@ class EventStreams:
     def _sweep(self) -> None:
         """Look after all streams: one timer is cheaper than one for each of them."""
         now = asyncio.get_running_loop().time()
-        for reader, request in self._open.items():
-            if request.transport is None or request.transport.is_closing():
+        for reader in self._open:
+            if reader.gone:
                 reader.complete()
             elif now - reader.written_at >= self._heartbeat:
                 reader.beat_due = True
@@ -220,6 +226,8 @@ class _Connection:
         """Send the head."""
         async with asyncio.timeout(self._seconds):
             await self._response.prepare(self._request)
+        # HTTP/1.0 knows no chunks. `chunked` of the response says only if they were asked for.
+        self.reader.chunked = self._response.headers.get("Transfer-Encoding") == "chunked"
 
     async def write(self, data: bytes) -> None:
         """Send bytes; it returns when a bounded buffer has taken them."""
