@@ -50,7 +50,18 @@ to bear the token if there is one (401), and if it is no GET, to have `Content-T
 application/json` (415), also without a body.
 """
 
-from rxtasks.server.app import COUNTERS, Options, Running, app, serve
+from rxtasks.server.access import Authorize, Started
+from rxtasks.server.app import COUNTERS, Options, app
+from rxtasks.server.running import Running, serve
 from rxtasks.server.stream import Counters
 
-__all__ = ["COUNTERS", "Counters", "Options", "Running", "app", "serve"]
+__all__ = [
+    "COUNTERS",
+    "Authorize",
+    "Counters",
+    "Options",
+    "Running",
+    "Started",
+    "app",
+    "serve",
+]

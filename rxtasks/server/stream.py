@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,12 +21,14 @@ from rxtasks.errors import (
 from rxtasks.platforms.gateway.events import End, Live, Reset, encode, frame
 from rxtasks.server.frames import Frames, position_in
 from rxtasks.server.kept import KeptTasks
+from rxtasks.server.limits import StreamSlots
 from rxtasks.server.readers import Audience, Reader
 from rxtasks.task import Task
 
 __all__ = ["Counters", "EventStreams"]
 
-_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
+_RETRY = b"retry: %d\n\n"  # milliseconds after which a browser comes back
+_SOON, _LATER = 1000, 5000  # such milliseconds; all readers of a server that stops spread over them
 _HEARTBEAT = b":\n\n"
 _RESET, _LIVE, _END = encode(Reset()), encode(Live()), encode(End())
 _SWEEP = 0.25  # seconds between looks for readers who have left or need a heartbeat
@@ -61,12 +64,24 @@ class _Gone(Exception):
 
 
 class EventStreams:
-    """All event streams of one server."""
+    """All event streams of one server.
+
+    Attributes:
+        stopping: Whether nothing new is taken on.
+    """
 
     def __init__(
-        self, kept: KeptTasks, counters: Counters, *, heartbeat: float, max_lag: float
+        self,
+        kept: KeptTasks,
+        slots: StreamSlots,
+        counters: Counters,
+        *,
+        heartbeat: float,
+        max_lag: float,
     ) -> None:
+        self.stopping: bool = False
         self._kept = kept
+        self._slots = slots
         self._counters = counters
         self._heartbeat = heartbeat
         self._max_lag = max_lag
@@ -80,8 +95,13 @@ class EventStreams:
 
         Raises:
             TaskNotFound: There is no such task.
+            RateLimited: The caller has too many streams open.
             ClientClosed: The server is stopping.
         """
+        with self._slots.one(request):
+            return await self._serve(request, task)
+
+    async def _serve(self, request: web.Request, task: Task) -> web.StreamResponse:
         log = task.events.log
         asked = request.headers.get("Last-Event-ID") or request.query.get("after") or None
         if log.ended and asked is not None and position_in(log, asked) == log.tail:
@@ -115,7 +135,7 @@ class EventStreams:
 
     def close(self) -> None:
         """End all streams; readers come back to whatever runs next."""
-        self._closed = True
+        self.stopping = self._closed = True
         for reader in list(self._open):
             reader.complete()
 
@@ -123,7 +143,7 @@ class EventStreams:
         self, connection: _Connection, frames: Frames, position: int | None, backlog: int
     ) -> None:
         reader, log = connection.reader, frames.log
-        head = _RETRY
+        head = _RETRY % _SOON
         if position is None:
             head += frame(b"reset", _RESET, frames.id(0))
         await connection.write(head)
@@ -140,11 +160,11 @@ class EventStreams:
                 await connection.write(_HEARTBEAT)
         if log.ended:
             await connection.write(frame(b"end", _END, frames.id(log.tail)))
+        elif self._closed:
+            await connection.write(_RETRY % random.randint(_SOON, _LATER))
         await connection.end()
 
-    async def _tell_all(
-        self, connection: _Connection, frames: Frames, last: int | None
-    ) -> None:
+    async def _tell_all(self, connection: _Connection, frames: Frames, last: int | None) -> None:
         """Tell what stands after the reader's position."""
         reader = connection.reader
         while (chunk := frames.after(reader.position, last)).events:
