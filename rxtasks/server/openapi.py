@@ -47,6 +47,9 @@ def described(*, kinds: Sequence[str] = KINDS, token: bool = True) -> dict[str, 
             path = operation.path.replace("{kind}", kind)
             entry = _operation(operation, kind, by_type, components)
             paths.setdefault(path, {})[operation.method.lower()] = entry
+    for operation in OPERATIONS:
+        if operation.query is not None:  # told as parameters, and nowhere referred to
+            components.pop(operation.query.__name__, None)
     scheme = {"type": "http", "scheme": "bearer"}
     return {
         "openapi": "3.1.1",
@@ -93,6 +96,7 @@ def _operation(
         }
     if operation.public:
         made["security"] = []
+        made["responses"]["503"] = {**_answer(operation, by_type), "description": "Not any more"}
     return made
 
 
