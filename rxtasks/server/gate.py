@@ -81,6 +81,7 @@ class Gate:
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Give an answer the headers that all have; to be called by `on_response_prepare`."""
+        response.headers["Server"] = "rxtasks"  # which versions of what is for nobody to know
         for headers in (_SECURITY, self._guard.cross_origin(request.headers)):
             for name, value in headers.items():
                 response.headers.setdefault(name, value)

@@ -15,7 +15,7 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.server.app import COUNTERS, STREAMS, Options, app
 from rxtasks.server.guard import is_loopback
 from rxtasks.server.listener import Patience, listen, tls
-from rxtasks.server.stream import Counters
+from rxtasks.server.stream import Counters, EventStreams
 
 __all__ = ["Running", "serve"]
 
@@ -32,13 +32,19 @@ class Running:
         port: The port that it listens on.
     """
 
-    def __init__(self, url: str, port: int, counters: Counters) -> None:
+    def __init__(self, url: str, port: int, counters: Counters, streams: EventStreams) -> None:
         self.url = url
         self.port = port
         self._counters = counters
+        self._streams = streams
 
     def __repr__(self) -> str:
         return f"<Running {self.url}>"
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it starts nothing any more."""
+        return self._streams.stopping
 
     @property
     def requests(self) -> int:
@@ -121,7 +127,8 @@ async def serve(
         bound: int = listening.sockets[0].getsockname()[1]
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         scheme = "http" if context is None else "https"
-        yield Running(f"{scheme}://{shown}:{bound}", bound, made[COUNTERS])
+        url = f"{scheme}://{shown}:{bound}"
+        yield Running(url, bound, made[COUNTERS], made[STREAMS])
     finally:
         try:
             if listening is not None:

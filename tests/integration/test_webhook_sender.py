@@ -333,8 +333,7 @@ async def test_a_name_that_changes_after_the_check_is_refused_as_well(
             }
         ]
 
-    monkeypatch.setattr(aiohttp.resolver.ThreadedResolver, "resolve", resolve)
-    monkeypatch.setattr(aiohttp.connector.DefaultResolver, "resolve", resolve)
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
     async with hooked() as (hook, url), sending(allow_private=False) as out:
         for _ in range(2):
             out.deliver(url.replace("127.0.0.1", "rebound.example.com"), BODY)
