@@ -141,6 +141,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_TASK,
         summary="Cancel a task and delete it",
         status=204,
+        body=CancelRequest,
     ),
     Operation(
         name="snapshot",

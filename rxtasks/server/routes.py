@@ -250,6 +250,7 @@ class Routes:
     async def end(self, request: web.Request) -> web.StreamResponse:
         """Delete a task; its streams end."""
         task = await self._task(request)
+        await read_body(request, CancelRequest, self._max_body)
         await task.end()
         self._kept.keep(task)
         return web.Response(status=204)
