@@ -12,6 +12,8 @@
 one segment of the path, or a bare task id where the platform needs no more.
 
 ============================================ ====================================================
+`GET /healthz`                               `{"status": "ok"}`; 503 while the server stops
+`GET /openapi.json`                          all of this as OpenAPI 3.1
 `GET /v1`                                    name, version, platform, capabilities
 `GET /v1/agents`                             `{"agents": [{"id", "description"}]}`
 `POST /v1/agents/{id}/tasks`                 start: `text`, `attachments`, `idempotency_key`,
@@ -45,9 +47,11 @@ the same content gets the first answer again.
 An error has the body `{"error": {"kind", "message", "retry_after", "maybe_accepted"}}`, in which
 `kind` is the name of a class in `rxtasks.errors`.
 
-Each request has to name the server as its `Host` (403), must come from no other origin (403), has
-to bear the token if there is one (401), and if it is no GET, to have `Content-Type:
-application/json` (415), also without a body.
+Each request has to keep to the rate (429), to name the server as its `Host` (403), must come from
+no other origin but those that are allowed (403), has to bear a token if there is one (401), and if
+it is no GET, to have `Content-Type: application/json` (415), also without a body.
+
+The logger `rxtasks.server.requests` has a line for each request, without secrets.
 """
 
 from rxtasks.server.access import Authorize, Started
