@@ -2,7 +2,8 @@
 
 aiohttp bounds neither how long the head of a request may take to arrive nor how long an answer may
 take to be read. So each connection has one deadline: for the head of a request from its first byte
-on, for the next request, and, apart from that, for a write to be read.
+on, for the next request, and, apart from that, for what was written to be read. Who reads slowly is
+let go on, as long as it is more than nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from rxtasks.errors import ConfigurationError
 __all__ = ["Patience", "listen", "tls"]
 
 _BACKLOG = 1024
+_GOODBYE = 5.0  # seconds that the end of TLS may take
+_SOME = 64 * 2**10  # bytes that are more than nothing
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -29,7 +32,7 @@ class Patience(Struct, frozen=True):
     Attributes:
         header: For the head of a request, from its first byte; and for a TLS handshake.
         idle: For the next request of a connection.
-        write: For a write to be read.
+        write: For some of what was written to be read.
     """
 
     header: float
@@ -40,13 +43,14 @@ class Patience(Struct, frozen=True):
 class _Connection(web.RequestHandler):
     """One connection, with a deadline."""
 
-    __slots__ = ("_busy", "_deadline", "_patience", "_reading", "_write_deadline")
+    __slots__ = ("_busy", "_deadline", "_patience", "_reading", "_unread", "_write_deadline")
 
     def __init__(self, patience: Patience, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
         self._patience = patience
         self._busy = False
         self._reading = False
+        self._unread = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
 
@@ -73,15 +77,15 @@ class _Connection(web.RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_deadline = self._loop.call_later(self._patience.write, self._unread)
+        self._arm_write()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._read()
+        self._disarm_write()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
-        self._read()
+        self._disarm_write()
         super().connection_lost(exc)
 
     def _arm(self, seconds: float) -> None:
@@ -93,20 +97,32 @@ class _Connection(web.RequestHandler):
             self._deadline.cancel()
             self._deadline = None
 
-    def _read(self) -> None:
-        if self._write_deadline is not None:
-            self._write_deadline.cancel()
-            self._write_deadline = None
-
     def _late(self) -> None:
         self._deadline = None
+        if self._write_deadline is not None:  # it still reads the last answer
+            self._arm(self._patience.idle)
+            return
         if self._reading and self.transport is not None:
             self.transport.write(_TOO_LATE)
         self.force_close()
 
-    def _unread(self) -> None:
-        self._write_deadline = None
+    def _arm_write(self) -> None:
         if self.transport is not None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._write_deadline = self._loop.call_later(self._patience.write, self._look)
+
+    def _disarm_write(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+    def _look(self) -> None:
+        self._write_deadline = None
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size() <= self._unread - _SOME:
+            self._arm_write()
+        else:
             self.transport.abort()
 
 
@@ -137,6 +153,7 @@ async def listen(
         backlog=_BACKLOG,
         ssl=context,
         ssl_handshake_timeout=None if context is None else patience.header,
+        ssl_shutdown_timeout=None if context is None else _GOODBYE,
     )
 
 

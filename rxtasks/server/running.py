@@ -20,7 +20,7 @@ from rxtasks.server.stream import Counters, EventStreams
 __all__ = ["Running", "serve"]
 
 _STOPPING = 5.0  # seconds that requests under way may still take
-_UNREAD = 60.0  # seconds that an answer may wait to be read
+_UNREAD = 60.0  # seconds after which some of an answer has to be read
 _WILDCARDS = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - to know them
 
 
@@ -118,7 +118,11 @@ async def serve(
             options["allowed_hosts"] = (*allowed, host)
     context = tls(certificate, private_key)
     made = app(client, **options)
-    patience = Patience(header=header_timeout, idle=idle_timeout, write=_UNREAD)
+    patience = Patience(
+        header=header_timeout,
+        idle=idle_timeout,
+        write=max(_UNREAD, options.get("max_lag", 0.0)),  # who reads a stream has `max_lag`
+    )
     runner = web.AppRunner(made, access_log=None, shutdown_timeout=_STOPPING)
     await runner.setup()
     listening: asyncio.Server | None = None

@@ -44,13 +44,11 @@ async def short(ctx: Context):
     yield message("done")
 
 
-async def flood(ctx: Context):
-    for number in range(int(ctx.text)):
-        yield message(f"{number}:" + "x" * 20_000)
-        await asyncio.sleep(0)
+async def long(ctx: Context):
+    yield message("x" * int(ctx.text))
 
 
-AGENTS = {"echo": echo, "ask": ask, "short": short, "flood": flood}
+AGENTS = {"echo": echo, "ask": ask, "short": short, "long": long}
 
 
 @asynccontextmanager
@@ -145,21 +143,58 @@ async def test_a_stream_outlasts_the_time_outs() -> None:
     assert b"event: end" in rest
 
 
-async def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.running, "_UNREAD", 0.3)
-    async with called() as (running, session):
-        task = await start(session, "flood", "800")  # 16 MB: more than the buffers on the way
-        async with session.get(f"/v1/tasks/{task}") as answer:
-            assert answer.status == 200
-        await asyncio.sleep(0.5)
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
-        head = f"GET /v1/tasks/{task}/snapshot HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        writer.write(head.encode())
-        await reader.read(1)
-        await asyncio.sleep(1.0)
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await reader.readexactly(16 * 2**20)
+async def long_task(session: aiohttp.ClientSession) -> str:
+    """Run a task whose messages are 12 MB."""
+    task = await start(session, "long", "12000000")
+    async with asyncio.timeout(10):
+        while True:
+            async with session.get(f"/v1/tasks/{task}") as answer:
+                if (await answer.json())["info"]["status"] == "completed":
+                    return task
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def long_answer(running: Running, task: str) -> AsyncIterator[asyncio.StreamReader]:
+    """Ask for 12 MB: more than the buffers on the way take."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", running.port))
+    reader, writer = await asyncio.open_connection(sock=connection)
+    head = f"GET /v1/tasks/{task}/snapshot HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    await reader.readexactly(1)
+    try:
+        yield reader
+    finally:
         writer.close()
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.running, "_UNREAD", 0.2)
+    async with called(max_lag=0.1) as (running, session):
+        task = await long_task(session)
+        async with long_answer(running, task) as reader:
+            await asyncio.sleep(1.0)
+            rest = b""
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                rest = await reader.readexactly(12_000_000)
+
+    assert rest == b""
+
+
+async def test_who_reads_slowly_is_let_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.running, "_UNREAD", 0.3)
+    async with called(max_lag=0.1, idle_timeout=0.1) as (running, session):
+        task = await long_task(session)
+        async with long_answer(running, task) as reader:
+            read = 0
+            while chunk := await reader.read(2**17):
+                read += len(chunk)
+                await asyncio.sleep(0.01)
+
+    assert read > 12_000_000
 
 
 # ------------------------------------------------------------------ limits
