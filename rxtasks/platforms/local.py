@@ -70,7 +70,7 @@ class Local:
         """
         self._agents = checked(agents)
         self._host = Host(self._agents, clock)
-        self._reports = None if webhooks is None else Reports(webhooks)
+        self._reports = Reports(webhooks)
 
     @property
     def name(self) -> str:
@@ -80,12 +80,8 @@ class Local:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do: everything but workforces, and webhooks where it has a sender."""
-        return Capabilities(
-            stream="everything",
-            resume="full",
-            idempotency=True,
-            webhooks=self._reports is not None,
-        )
+        tells = self._reports.possible
+        return Capabilities(stream="everything", resume="full", idempotency=True, webhooks=tells)
 
     @property
     def agents(self) -> tuple[AgentInfo, ...]:
@@ -106,7 +102,7 @@ class Local:
         To be called once for each `open`.
         """
         await self._host.leave()
-        if self._reports is not None and not self._host.is_open:
+        if not self._host.is_open:
             await self._reports.aclose()
 
     async def drain(self, seconds: float) -> None:
@@ -132,11 +128,10 @@ class Local:
             UnsupportedOperation: A workforce is asked for, or a webhook, and there is no sender.
         """
         _check_kind(agent)
-        self._check_webhook(webhook)
+        self._reports.check(webhook)
         use = await self._host.start(agent.id, text, attachments, idempotency_key, options or {})
-        if webhook is not None and self._reports is not None:
-            ref = TaskRef(use.task_id, agent)
-            self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
+        ref = TaskRef(use.task_id, agent)
+        self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
         return self._accepted(use)
 
     async def send(
@@ -274,16 +269,6 @@ class Local:
         for start in range(0, len(found), _PAGE):
             page = found[start : start + _PAGE]
             yield [Listed(id=state.id, info=_metadata(state.info)) for state in page]
-
-    def _check_webhook(self, webhook: str | None) -> None:
-        if webhook is None:
-            return
-        if self._reports is None:
-            raise UnsupportedOperation(
-                "the embedded platform has no sender of webhooks: give it one, as in "
-                'Local(agents, webhooks=WebhookSender("whsec_..."))'
-            )
-        self._reports.sender.check(webhook)
 
     def _state(self, ref: TaskRef) -> TaskState:
         if ref.agent is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from rxtasks.errors import RxTasksError
+from rxtasks.errors import RxTasksError, UnsupportedOperation
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
 from rxtasks.platforms.facts import Batch, Metadata, TaskRef
 
@@ -79,19 +79,39 @@ class SettledBody(Struct, frozen=True, kw_only=True):
 class Reports:
     """Watches tasks until they have settled, and hands what came of them to a sender."""
 
-    def __init__(self, sender: WebhookSender) -> None:
-        self.sender: WebhookSender = sender
+    def __init__(self, sender: WebhookSender | None) -> None:
+        """Make it; without a sender, nothing can be reported."""
+        self._sender = sender
         self._watched: dict[str, asyncio.Task[None]] = {}
 
-    def begin(self, ref: TaskRef, turn: int, url: str, stream: AsyncGenerator[Batch]) -> None:
+    @property
+    def possible(self) -> bool:
+        """Whether anything can be reported."""
+        return self._sender is not None
+
+    def check(self, url: str | None) -> None:
+        """Refuse a webhook that nothing can be delivered to.
+
+        Raises:
+            UnsupportedOperation: There is no sender.
+            ConfigurationError: It is no URL, or none that the sender delivers to.
+        """
+        if url is not None:
+            self._sending().check(url)
+
+    def begin(
+        self, ref: TaskRef, turn: int, url: str | None, stream: AsyncGenerator[Batch]
+    ) -> None:
         """Report a task as soon as a turn of it has ended and none waits.
 
         Args:
             ref: The task.
             turn: The turn, from 1.
-            url: Where the report goes.
+            url: Where the report goes; None: nowhere.
             stream: The task's log from its beginning.
         """
+        if url is None:
+            return
         name = _id(ref, turn, url)
         if name in self._watched:
             return  # the start was repeated under its key
@@ -108,7 +128,16 @@ class Reports:
                 task.cancel()
             if left:
                 await asyncio.wait(left)
-        await self.sender.aclose()
+        if self._sender is not None:
+            await self._sender.aclose()
+
+    def _sending(self) -> WebhookSender:
+        if self._sender is None:
+            raise UnsupportedOperation(
+                "the embedded platform has no sender of webhooks: give it one, as in "
+                'Local(agents, webhooks=WebhookSender("whsec_..."))'
+            )
+        return self._sender
 
     async def _report(
         self, ref: TaskRef, turn: int, url: str, stream: AsyncGenerator[Batch]
@@ -121,7 +150,7 @@ class Reports:
                     info = outcome.info
                     if info is not None and _has_settled(info, turn):
                         body = _written(ref, info, outcome)
-                        self.sender.deliver(url, body, id=_id(ref, turn, url))
+                        self._sending().deliver(url, body, id=_id(ref, turn, url))
                         return
         except RxTasksError as error:
             _logger.warning("task %s cannot be reported to its webhook: %s", ref.id, error)

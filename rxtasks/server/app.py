@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from aiohttp import web
@@ -25,6 +25,19 @@ COUNTERS: web.AppKey[Counters] = web.AppKey("rxtasks.counters", Counters)
 
 STREAMS: web.AppKey[EventStreams] = web.AppKey("rxtasks.streams", EventStreams)
 """The event streams of an application."""
+
+
+_KEYS = 4096  # idempotency keys that are remembered
+_BOUNDS = (
+    "heartbeat",
+    "max_lag",
+    "max_body",
+    "max_streams",
+    "rate",
+    "burst",
+    "keep_tasks",
+    "keep_for",
+)
 
 
 class Options(TypedDict, total=False):
@@ -66,28 +79,21 @@ def app(
 
     The client has to be entered before requests come, and to stay so until the application has
     been cleaned up; it is not closed. Beyond the loopback address a token is needed, which only
-    `serve` can check.
+    `serve` can check. A caller is a token, or without one an address.
 
     Args:
         client: A client of any platform.
-        token: What has to stand in `Authorization: Bearer` of each request; several of which any
-            will do, while clients go over from one to the next; None: nothing.
-        allowed_hosts: Names that the server goes by besides those of the loopback address; "*" for
-            any, behind a proxy that checks.
-        allowed_origins: Origins of pages that may use the server besides its own (CORS), as in
-            "https://example.com".
-        authorize: Is asked whether a request may see and change a task, and says True. Others get
-            404, and do not find it in listings. It may be async.
-        started: Is told of each task that a request has started, before the answer is sent: so
-            `authorize` can know whose it is. It may be async.
+        token: What stands in `Authorization: Bearer`; several of which any will do; None: nothing.
+        allowed_hosts: Further names of the server; "*" for any, behind a proxy that checks.
+        allowed_origins: Origins of pages that may use it besides its own (CORS).
+        authorize: Says True if a request may see and change a task; others get 404.
+        started: Is told of each task that a request has started, before the answer is sent.
         heartbeat: Seconds of silence on a stream after which a comment is sent.
-        max_lag: Seconds that a reader may let a write wait before it is disconnected. It can come
+        max_lag: Seconds that a reader may let a write wait before it is disconnected; it can come
             back, and goes on where it was.
         max_body: Bytes that the body of a request may have.
-        max_streams: How many event streams may be open at once with one token, or without one,
-            from one address; None: any number. Others get 429.
-        rate: How many requests a second are served with one token, or from one address; None: any
-            number. Others get 429.
+        max_streams: How many streams a caller may have open; None: any number.
+        rate: How many requests a second a caller may make; None: any number.
         burst: How many may come at once, before they are held to the rate; None: for two seconds.
         keep_tasks: How many logs of tasks are kept without a reader.
         keep_for: For how many seconds.
@@ -95,44 +101,25 @@ def app(
     Raises:
         ConfigurationError: A bound is not positive, or a token, a host or an origin is none.
     """
-    _check_positive(
-        heartbeat=heartbeat,
-        max_lag=max_lag,
-        max_body=max_body,
-        max_streams=max_streams,
-        rate=rate,
-        burst=burst,
-        keep_tasks=keep_tasks,
-        keep_for=keep_for,
-    )
+    bounds = (heartbeat, max_lag, max_body, max_streams, rate, burst, keep_tasks, keep_for)
+    _check_positive(dict(zip(_BOUNDS, bounds, strict=True)))
     guard = Guard(token=token, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
-    access, counters = Access(authorize, started), Counters()
     kept = KeptTasks(most=keep_tasks, seconds=keep_for)
-
-    def caller(request: web.Request) -> str:
-        return guard.caller(request.headers, request.remote)
-
-    streams = EventStreams(
-        kept, StreamSlots(max_streams, caller), counters, heartbeat=heartbeat, max_lag=max_lag
-    )
-    routes = Routes(
-        client,
-        kept,
-        OncePerKey(most=4096),
-        streams,
-        access,
-        max_body=max_body,
-        token=token is not None,
-    )
+    slots = StreamSlots(max_streams, lambda request: guard.caller(request.headers, request.remote))
+    streams = EventStreams(kept, slots, Counters(), heartbeat=heartbeat, max_lag=max_lag)
+    access = Access(authorize, started)
+    routes = Routes(client, kept, OncePerKey(most=_KEYS), streams, access, max_body=max_body)
     rates = Rates(rate=rate, burst=burst, clock=time.monotonic)
-    gate = Gate(guard, rates, counters, discreet=access.is_limited)
+    gate = Gate(guard, rates, streams.counters, discreet=access.is_limited)
+    return _assembled(gate, routes, streams)
 
+
+def _assembled(gate: Gate, routes: Routes, streams: EventStreams) -> web.Application:
     async def stop(_: web.Application) -> None:
         streams.close()
-        kept.clear()
 
     made = web.Application(middlewares=[gate.middleware()])
-    made[COUNTERS] = counters
+    made[COUNTERS] = streams.counters
     made[STREAMS] = streams
     made.add_routes(routes.table())
     made.on_response_prepare.append(gate.prepare)
@@ -140,7 +127,7 @@ def app(
     return made
 
 
-def _check_positive(**bounds: float | None) -> None:
+def _check_positive(bounds: Mapping[str, float | None]) -> None:
     for name, bound in bounds.items():
         if bound is not None and not bound > 0:
             raise ConfigurationError(f"{name} is more than 0, not {bound}")

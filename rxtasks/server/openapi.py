@@ -29,12 +29,11 @@ _LAST = {
 }
 
 
-def described(*, kinds: Sequence[str] = KINDS, token: bool = True) -> dict[str, Any]:
+def described(kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     """Describe a server.
 
     Args:
         kinds: What has tasks: agents, and workforces where the platform has any.
-        token: Whether requests need a token.
     """
     types = [t for each in OPERATIONS for t in (each.answer, each.body, each.query) if t]
     schemas, components = msgspec.json.schema_components(
@@ -62,7 +61,7 @@ def described(*, kinds: Sequence[str] = KINDS, token: bool = True) -> dict[str, 
         "servers": [{"url": "./"}],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": scheme}},
-        "security": [{"token": []}] if token else [],
+        "security": [{"token": []}],
     }
 
 

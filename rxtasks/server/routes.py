@@ -61,7 +61,6 @@ class Routes:
         access: Access,
         *,
         max_body: int,
-        token: bool,
     ) -> None:
         self._client = client
         self._kept = kept
@@ -69,7 +68,6 @@ class Routes:
         self._streams = streams
         self._access = access
         self._max_body = max_body
-        self._token = token
 
     def table(self) -> list[web.RouteDef]:
         """List the routes."""
@@ -97,7 +95,7 @@ class Routes:
     async def openapi(self, _: web.Request) -> web.StreamResponse:
         """Describe what can be asked."""
         workforces = self._client.platform.capabilities.workforces
-        return answer(described(kinds=KINDS if workforces else KINDS[:1], token=self._token))
+        return answer(described(KINDS if workforces else KINDS[:1]))
 
     async def describe(self, _: web.Request) -> web.StreamResponse:
         """Say what is behind the server."""

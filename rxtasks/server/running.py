@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -90,8 +91,7 @@ async def serve(
         client: A client of any platform, entered. It is not closed.
         host: The name or address to listen on.
         port: The port; 0 for any that is free.
-        certificate: File with the certificate, and those that lead to its root, for TLS; None:
-            plain HTTP.
+        certificate: File with the certificate and its chain, for TLS; None: plain HTTP.
         private_key: File with its key; None: it is in the same file.
         header_timeout: Seconds that the head of a request, or a TLS handshake, may take.
         idle_timeout: Seconds that a connection is kept for its next request.
@@ -103,44 +103,52 @@ async def serve(
             not positive, or the certificate cannot be used.
         OSError: The port is taken, or the address is not one of this machine.
     """
-    if options.get("token") is None and not is_loopback(host):
-        raise ConfigurationError(
-            f"{host!r} is within reach of other machines: give a token, or listen on 127.0.0.1"
-        )
-    if not (header_timeout > 0 and idle_timeout > 0 and grace >= 0):
-        raise ConfigurationError(
-            "header_timeout and idle_timeout are more than 0 seconds, and grace is not less"
-        )
-    if host not in _WILDCARDS:
-        allowed = options.get("allowed_hosts", ())
-        # A single text is refused further on, rather than taken for its letters.
-        if not isinstance(allowed, str):
-            options["allowed_hosts"] = (*allowed, host)
-    context = tls(certificate, private_key)
-    made = app(client, **options)
+    _check(host, options, header_timeout=header_timeout, idle_timeout=idle_timeout, grace=grace)
     patience = Patience(
         header=header_timeout,
         idle=idle_timeout,
         write=max(_UNREAD, options.get("max_lag", 0.0)),  # who reads a stream has `max_lag`
     )
+    context = tls(certificate, private_key)
+    made = app(client, **options)
     runner = web.AppRunner(made, access_log=None, shutdown_timeout=_STOPPING)
     await runner.setup()
-    listening: asyncio.Server | None = None
     try:
         listening = await listen(runner, host, port, patience=patience, context=context)
-        bound: int = listening.sockets[0].getsockname()[1]
-        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        scheme = "http" if context is None else "https"
-        url = f"{scheme}://{shown}:{bound}"
-        yield Running(url, bound, made[COUNTERS], made[STREAMS])
-    finally:
         try:
-            if listening is not None:
-                await _drain(client, made, grace)
+            yield _running(host, listening, context, made)
+            await _drain(client, made, grace)
         finally:
-            if listening is not None:
-                listening.close()
-            await runner.cleanup()
+            listening.close()
+    finally:
+        await runner.cleanup()
+
+
+def _check(host: str, options: Options, **times: float) -> None:
+    """Check what `serve` was given, and let the server go by the name that it listens on."""
+    if options.get("token") is None and not is_loopback(host):
+        raise ConfigurationError(
+            f"{host!r} is within reach of other machines: give a token, or listen on 127.0.0.1"
+        )
+    for name, seconds in times.items():
+        if not (seconds > 0 or (seconds == 0 and name == "grace")):
+            raise ConfigurationError(f"{name} is a positive number of seconds, not {seconds}")
+    allowed = options.get("allowed_hosts", ())
+    # A single text is refused further on, rather than taken for its letters.
+    if host not in _WILDCARDS and not isinstance(allowed, str):
+        options["allowed_hosts"] = (*allowed, host)
+
+
+def _running(
+    host: str,
+    listening: asyncio.Server,
+    context: ssl.SSLContext | None,
+    made: web.Application,
+) -> Running:
+    port: int = listening.sockets[0].getsockname()[1]
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    url = f"{'http' if context is None else 'https'}://{shown}:{port}"
+    return Running(url, port, made[COUNTERS], made[STREAMS])
 
 
 async def _drain(client: Client, made: web.Application, grace: float) -> None:

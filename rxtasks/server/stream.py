@@ -68,6 +68,7 @@ class EventStreams:
 
     Attributes:
         stopping: Whether nothing new is taken on.
+        counters: What was done so far.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class EventStreams:
         self.stopping: bool = False
         self._kept = kept
         self._slots = slots
-        self._counters = counters
+        self.counters: Counters = counters
         self._heartbeat = heartbeat
         self._max_lag = max_lag
         self._audiences: dict[Task, Audience] = {}
@@ -126,7 +127,7 @@ class EventStreams:
         except (_Gone, ConnectionError):
             pass
         except TimeoutError:
-            self._counters.too_slow += 1
+            self.counters.too_slow += 1
             connection.abort()
         finally:
             reader.dispose()
@@ -138,6 +139,7 @@ class EventStreams:
         self.stopping = self._closed = True
         for reader in list(self._open):
             reader.complete()
+        self._kept.clear()
 
     async def _tell(
         self, connection: _Connection, frames: Frames, position: int | None, backlog: int
@@ -170,7 +172,7 @@ class EventStreams:
         while (chunk := frames.after(reader.position, last)).events:
             await connection.write(chunk.data)
             reader.position = chunk.position
-            self._counters.events += chunk.events
+            self.counters.events += chunk.events
             await asyncio.sleep(0)  # a long log must not keep the others waiting
 
     async def _look_for(self, task: Task) -> None:
@@ -191,13 +193,13 @@ class EventStreams:
     def _audience(self, task: Task) -> Audience:
         audience = self._audiences.get(task)
         if audience is None:
-            audience = self._audiences[task] = Audience(task, self._counters)
+            audience = self._audiences[task] = Audience(task, self.counters)
         return audience
 
     def _enter(self, reader: Reader, audience: Audience) -> None:
         audience.readers += 1
         self._open[reader] = None
-        self._counters.open_streams += 1
+        self.counters.open_streams += 1
         if self._sweeper is None:
             self._sweep_later()
 
@@ -207,7 +209,7 @@ class EventStreams:
         if not audience.readers:
             del self._audiences[task]
         del self._open[reader]
-        self._counters.open_streams -= 1
+        self.counters.open_streams -= 1
         if not self._open and self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
