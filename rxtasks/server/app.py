@@ -124,6 +124,7 @@ def _assembled(gate: Gate, routes: Routes, streams: EventStreams) -> web.Applica
     made.add_routes(routes.table())
     made.on_response_prepare.append(gate.prepare)
     made.on_shutdown.append(stop)
+    made.on_cleanup.append(stop)  # once more: what was under way may have kept a task
     return made
 
 

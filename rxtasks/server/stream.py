@@ -114,7 +114,6 @@ class EventStreams:
         position, backlog = position_in(log, asked), log.tail
         audience = self._audience(task)
         reader = Reader(audience, request, asyncio.get_running_loop().time())
-        log.admit(reader)
         self._enter(reader, audience)
         response = web.StreamResponse(
             # A proxy that collects events would deliver them in clumps.
@@ -122,6 +121,7 @@ class EventStreams:
         )
         connection = _Connection(request, response, reader, self._max_lag)
         try:
+            log.admit(reader)
             await connection.open()
             await self._tell(connection, audience.frames, position, backlog)
         except (_Gone, ConnectionError):
