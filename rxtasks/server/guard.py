@@ -166,7 +166,7 @@ class Guard:
                 "AuthenticationError",
                 'this server wants a token: send it as "Authorization: Bearer <token>"',
             )
-        return Refusal(401, "AuthenticationError", "the token is not one that was given out")
+        return Refusal(401, "AuthenticationError", "the token is not the one that was given out")
 
     def _which(self, authorization: str | None) -> int | None:
         """Find the token that was given; all are compared, so that the time tells nothing."""
