@@ -12,6 +12,10 @@
 one segment of the path, or a bare task id where the platform needs no more.
 
 ============================================ ====================================================
+`GET /`, `GET /page/{name}`                  the live page and its files
+`POST /session`, `DELETE /session`           exchanges the token for the cookie of a session, and
+                                             ends that → 204
+`GET /session`                               `{"token"}`: whether a token is wanted
 `GET /healthz`                               `{"status": "ok"}`; 503 while the server stops
 `GET /openapi.json`                          all of this as OpenAPI 3.1
 `GET /v1`                                    name, version, platform, capabilities
@@ -48,8 +52,9 @@ An error has the body `{"error": {"kind", "message", "retry_after", "maybe_accep
 `kind` is the name of a class in `rxtasks.errors`.
 
 Each request has to keep to the rate (429), to name the server as its `Host` (403), must come from
-no other origin but those that are allowed (403), has to bear a token if there is one (401), and if
-it is no GET, to have `Content-Type: application/json` (415), also without a body.
+no other origin but those that are allowed (403), has to bear a token if there is one, or the cookie
+of a session (401), and if it is no GET, to have `Content-Type: application/json` (415), also
+without a body. The files of the live page need no token.
 
 The logger `rxtasks.server.requests` has a line for each request, without secrets.
 """

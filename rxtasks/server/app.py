@@ -15,6 +15,7 @@ from rxtasks.server.gate import Gate
 from rxtasks.server.guard import Guard
 from rxtasks.server.kept import KeptTasks, OncePerKey
 from rxtasks.server.limits import Rates, StreamSlots
+from rxtasks.server.live_page import LivePage
 from rxtasks.server.routes import Routes
 from rxtasks.server.stream import Counters, EventStreams
 
@@ -110,18 +111,21 @@ def app(
     access = Access(authorize, started)
     routes = Routes(client, kept, OncePerKey(most=_KEYS), streams, access, max_body=max_body)
     rates = Rates(rate=rate, burst=burst, clock=time.monotonic)
-    gate = Gate(guard, rates, streams.counters, discreet=access.is_limited)
-    return _assembled(gate, routes, streams)
+    page = LivePage(needs_token=guard.has_token)
+    gate = Gate(guard, page, rates, streams.counters, discreet=access.is_limited)
+    return _assembled(gate, page, routes, streams)
 
 
-def _assembled(gate: Gate, routes: Routes, streams: EventStreams) -> web.Application:
+def _assembled(
+    gate: Gate, page: LivePage, routes: Routes, streams: EventStreams
+) -> web.Application:
     async def stop(_: web.Application) -> None:
         streams.close()
 
     made = web.Application(middlewares=[gate.middleware()])
     made[COUNTERS] = streams.counters
     made[STREAMS] = streams
-    made.add_routes(routes.table())
+    made.add_routes([*page.table(), *routes.table()])
     made.on_response_prepare.append(gate.prepare)
     made.on_shutdown.append(stop)
     made.on_cleanup.append(stop)  # once more: what was under way may have kept a task

@@ -13,6 +13,7 @@ from rxtasks.errors import RateLimited, RxTasksError, TaskNotFound
 from rxtasks.server.answers import Handler, failed, of_aiohttp, refused
 from rxtasks.server.guard import Guard, Refusal
 from rxtasks.server.limits import Rates
+from rxtasks.server.live_page import LivePage
 from rxtasks.server.stream import Counters
 
 __all__ = ["PUBLIC", "Gate"]
@@ -41,16 +42,20 @@ _SECURITY = {
 class Gate:
     """Guards, counts and logs requests, and turns every error into JSON."""
 
-    def __init__(self, guard: Guard, rates: Rates, counters: Counters, *, discreet: bool) -> None:
+    def __init__(
+        self, guard: Guard, page: LivePage, rates: Rates, counters: Counters, *, discreet: bool
+    ) -> None:
         """Make a gate.
 
         Args:
             guard: Who may talk to the server.
+            page: The live page, which knows what is public and who has a session.
             rates: How often.
             counters: Where requests are counted.
             discreet: Tasks that do not exist are to look like those of others.
         """
         self._guard = guard
+        self._page = page
         self._rates = rates
         self._counters = counters
         self._discreet = discreet
@@ -121,7 +126,13 @@ class Gate:
         if self._guard.is_preflight(request.method, request.headers):
             wrong = self._guard.wrong_host(request.headers)
             return _refused(wrong) if wrong else web.Response(status=204, headers=_PREFLIGHT)
-        refusal = self._guard.refusal(request.method, request.headers, request.scheme)
+        refusal = self._guard.refusal(
+            request.method,
+            request.headers,
+            request.scheme,
+            is_public=self._page.is_public(request),
+            has_session=self._page.has_session(request),
+        )
         return None if refusal is None else _refused(refusal)
 
 

@@ -21,6 +21,7 @@ __all__ = ["Guard", "Refusal", "is_loopback"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = frozenset({"same-origin", "none"})
 _ANY = "*"
 
 
@@ -110,18 +111,33 @@ class Guard:
             and "Access-Control-Request-Method" in headers
         )
 
-    def refusal(self, method: str, headers: Mapping[str, str], scheme: str) -> Refusal | None:
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is needed."""
+        return bool(self._tokens)
+
+    def refusal(
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        scheme: str,
+        *,
+        is_public: bool = False,
+        has_session: bool = False,
+    ) -> Refusal | None:
         """Say why a request is refused; None if it is served.
 
         Args:
             method: Its HTTP method.
             headers: Its headers, whatever the case of their names.
             scheme: "http" or "https".
+            is_public: What it asks for needs no token.
+            has_session: It has the cookie of a session, which stands for the token.
         """
         return (
             self.wrong_host(headers)
             or self._wrong_origin(headers, scheme)
-            or self._wrong_token(headers.get("Authorization"))
+            or (None if is_public else self._not_allowed(method, headers, has_session=has_session))
             or self._wrong_type(method, headers.get("Content-Type"))
         )
 
@@ -155,6 +171,22 @@ class Guard:
             403,
             "ConfigurationError",
             f"requests from pages of another origin ({origin[:100]}) are not served",
+        )
+
+    def _not_allowed(
+        self, method: str, headers: Mapping[str, str], *, has_session: bool
+    ) -> Refusal | None:
+        authorization = headers.get("Authorization")
+        if not self._tokens or authorization is not None or not has_session:
+            return self._wrong_token(authorization)
+        # Unlike a token, a cookie is sent unasked, also for pages at other ports of this host.
+        by_page = headers.get("Sec-Fetch-Site", "same-origin") in _OWN_SITE
+        if by_page and (method in _SAFE or "Origin" in headers):
+            return None
+        return Refusal(
+            403,
+            "ConfigurationError",
+            "the cookie of a session counts only for requests of the page that it was given to",
         )
 
     def _wrong_token(self, authorization: str | None) -> Refusal | None:

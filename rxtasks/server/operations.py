@@ -21,7 +21,7 @@ from rxtasks.platforms.gateway.bodies import (
 )
 from rxtasks.server.listing import ListQuery
 
-__all__ = ["KINDS", "OPERATIONS", "Health", "Operation", "Root", "SnapshotQuery", "StreamQuery"]
+__all__ = ["KINDS", "OPERATIONS", "Health", "Operation", "SnapshotQuery", "StreamQuery"]
 
 Method: TypeAlias = Literal["GET", "POST", "DELETE"]
 
@@ -33,14 +33,6 @@ class Health(Struct):
     """Whether the server takes on new tasks: "ok", or "stopping"."""
 
     status: str
-
-
-class Root(Struct):
-    """What is here."""
-
-    name: str
-    version: str
-    api: str
 
 
 class SnapshotQuery(Struct, forbid_unknown_fields=True):
@@ -104,7 +96,6 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Describe what can be asked, as OpenAPI 3.1",
         answer=Mapping[str, Any],
     ),
-    Operation(name="root", method="GET", path="/", summary="Point to the rest", answer=Root),
     Operation(
         name="describe",
         method="GET",

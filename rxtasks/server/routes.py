@@ -40,7 +40,6 @@ from rxtasks.server.operations import (
     OPERATIONS,
     Health,
     Operation,
-    Root,
     SnapshotQuery,
 )
 from rxtasks.server.stream import EventStreams
@@ -82,10 +81,6 @@ class Routes:
         return web.route(operation.method, path, handler, name=name)
 
     # ------------------------------------------------------------------ what there is
-
-    async def root(self, _: web.Request) -> web.StreamResponse:
-        """Point to the rest."""
-        return answer(Root("rxtasks", __version__, "v1"))
 
     async def health(self, _: web.Request) -> web.StreamResponse:
         """Say whether the server takes on new tasks."""

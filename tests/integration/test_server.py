@@ -157,7 +157,6 @@ async def test_the_server_says_what_is_behind_it(call: Caller) -> None:
 
     assert (about["platform"], about["capabilities"]["stream"]) == ("local", "everything")
     assert agents["agents"][0] == {"id": "echo", "description": "Say everything backwards."}
-    assert (await call("GET", "/"))[1]["name"] == "rxtasks"
 
 
 async def test_a_snapshot_has_the_messages_and_a_cursor_to_go_on_from(call: Caller) -> None:
@@ -337,7 +336,7 @@ async def test_every_path_is_guarded(headers: dict[str, str], expected: int) -> 
         behind(Local(agents=AGENTS), token="s3cret") as running,
         aiohttp.ClientSession() as session,
     ):
-        for path in ("/", "/v1", "/v1/agents", "/v1/agents/echo/tasks"):
+        for path in ("/session", "/v1", "/v1/agents", "/v1/agents/echo/tasks"):
             async with session.get(running.url + path, headers=headers) as response:
                 assert response.status == expected
                 assert response.headers["Cache-Control"] == "no-store"
