@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import rxtasks
 from rxtasks.cli import running, tasks
+from rxtasks.cli.exposure import Exposure
 from rxtasks.cli.options import Flag, Reach, Where
 from rxtasks.cli.settings import UsageError
 
@@ -30,6 +31,7 @@ app: App = App(
     suppress_keyboard_interrupt=False,
 )
 
+_EXPOSURE = Exposure()
 TokenFile: TypeAlias = Annotated[Path | None, Parameter(name="--token-file")]
 Several: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
@@ -72,18 +74,21 @@ def serve(
     agents: str | None = None,
     path: Where = Path(),
     debug: Flag = False,
+    exposure: Exposure = _EXPOSURE,
 ) -> int:
     """Serve agents over HTTP until Ctrl-C or SIGTERM.
 
     Args:
         host: Address to listen on; beyond this machine only with a token.
         port: Port to listen on; 0: any free one.
-        token_file: File with the token that clients have to show; else RXTASKS_TOKEN, or none.
+        token_file: File with the tokens that clients have to show, one a line, of which any will
+            do; else RXTASKS_TOKEN, or none.
         allow_host: A further name that the server goes by; may be repeated.
         platform: Where the agents are; the environment has what else has to be known of it.
         agents: Your agents, a mapping by name, as package.module:name; else survey and echo.
         path: The directory that the agent survey looks at.
         debug: Show tracebacks of errors, and what the library logs.
+        exposure: How it is exposed.
     """
     del debug
     from rxtasks.cli.serve import serve
@@ -98,6 +103,7 @@ def serve(
         names=allow_host,
         agents=agents,
         path=path,
+        exposure=exposure,
         elsewhere=elsewhere,
     )
     return running.run(serving)

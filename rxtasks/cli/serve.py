@@ -6,12 +6,14 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from rxtasks import server
+from rxtasks.cli.exposure import Exposure
 from rxtasks.cli.options import Reach
 from rxtasks.cli.reaching import platform_at
 from rxtasks.cli.running import until_stopped
-from rxtasks.cli.settings import TOKEN, UsageError, embedded, token_from
+from rxtasks.cli.settings import TOKEN, UsageError, embedded, tokens_from
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Platform
@@ -28,11 +30,22 @@ async def serve(
     agents: str | None,
     path: Path,
     elsewhere: Reach | None = None,
+    exposure: Exposure | None = None,
 ) -> int:
     """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
-    platform = embedded(agents, path) if elsewhere is None else platform_at(elsewhere)
-    token = token_from(token_file)
-    async with serving(platform, host, port, token=token, names=names) as running:
+    exposure = exposure or Exposure()
+    if elsewhere is None:
+        platform: Platform = embedded(agents, path, webhooks=exposure.sender())
+    elif exposure.webhook_secret_file is None:
+        platform = platform_at(elsewhere)
+    else:
+        raise UsageError(
+            "webhooks are delivered for agents in this process: leave --webhook-secret-file or "
+            "--platform out"
+        )
+    token, options = tokens_from(token_file) or None, exposure.options()
+    exposure.start_log()
+    async with serving(platform, host, port, token=token, names=names, **options) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()
     print("stopped", file=sys.stderr)
@@ -41,7 +54,13 @@ async def serve(
 
 @asynccontextmanager
 async def serving(
-    platform: Platform, host: str, port: int, *, token: str | None, names: Sequence[str] = ()
+    platform: Platform,
+    host: str,
+    port: int,
+    *,
+    token: str | Sequence[str] | None,
+    names: Sequence[str] = (),
+    **options: Any,
 ) -> AsyncGenerator[server.Running, None]:
     """Serve a platform.
 
@@ -51,17 +70,21 @@ async def serving(
         port: The port; 0 for any that is free.
         token: What clients have to show.
         names: Further names that the server goes by.
+        options: Others of `rxtasks.server.serve`.
 
     Raises:
-        UsageError: The port is taken, the host is none, or it needs a token.
+        UsageError: The port is taken, the host is none, it needs a token, or an option is wrong.
     """
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(platform))
-        context = server.serve(client, host=host, port=port, token=token, allowed_hosts=names)
+        context = server.serve(
+            client, host=host, port=port, token=token, allowed_hosts=names, **options
+        )
         try:
             running = await stack.enter_async_context(context)
         except ConfigurationError as error:
-            raise UsageError(f"{error} (a token: --token-file or {TOKEN})") from None
+            hint = f" (a token: --token-file or {TOKEN})" if "token" in str(error) else ""
+            raise UsageError(f"{error}{hint}") from None
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot listen on {host} port {port}: {why}") from None

@@ -7,12 +7,25 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rxtasks.errors import ConfigurationError
 from rxtasks.local import Agent
 from rxtasks.platforms.local import Local
 
-__all__ = ["DEFAULT_URL", "TOKEN", "UsageError", "directory", "embedded", "named", "token_from"]
+if TYPE_CHECKING:
+    from rxtasks.webhooks import WebhookSender
+
+__all__ = [
+    "DEFAULT_URL",
+    "TOKEN",
+    "UsageError",
+    "directory",
+    "embedded",
+    "named",
+    "token_from",
+    "tokens_from",
+]
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 TOKEN = "RXTASKS_TOKEN"  # noqa: S105 - the name of a variable
@@ -51,28 +64,48 @@ def directory(path: Path) -> Path:
 def token_from(file: Path | None) -> str | None:
     """Read the token from a file, or else from the environment; None where there is none.
 
+    Of several, which a server takes, it is the first.
+
+    Raises:
+        UsageError: The file cannot be read, or is empty.
+    """
+    return next(iter(tokens_from(file)), None)
+
+
+def tokens_from(
+    file: Path | None, *, variable: str = TOKEN, what: str = "token"
+) -> tuple[str, ...]:
+    """Read tokens from the lines of a file, or else from the words of a variable.
+
+    Args:
+        file: The file.
+        variable: The variable of the environment.
+        what: What they are, for messages to people.
+
     Raises:
         UsageError: The file cannot be read, or is empty.
     """
     if file is None:
-        return os.environ.get(TOKEN) or None
+        return tuple(os.environ.get(variable, "").split())
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from None
+        raise UsageError(f"the {what} file {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"the token file {file} holds no text") from None
-    if not token:
-        raise UsageError(f"the token file {file} is empty")
-    return token
+        raise UsageError(f"the {what} file {file} holds no text") from None
+    tokens = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not tokens:
+        raise UsageError(f"the {what} file {file} is empty")
+    return tokens
 
 
-def embedded(agents: str | None, path: Path) -> Local:
+def embedded(agents: str | None, path: Path, *, webhooks: WebhookSender | None = None) -> Local:
     """Make the embedded platform, with the user's agents or the built-in ones.
 
     Args:
         agents: Where a mapping of agents is, as `package.module:name`; None: the built-in ones.
         path: The directory that `survey` surveys.
+        webhooks: What delivers webhooks; None: nothing does.
 
     Raises:
         UsageError: There is no such mapping, or no such directory.
@@ -80,9 +113,9 @@ def embedded(agents: str | None, path: Path) -> Local:
     if agents is None:
         from rxtasks.cli.survey import built_in
 
-        return Local(built_in(directory(path)))
+        return Local(built_in(directory(path)), webhooks=webhooks)
     try:
-        return Local(_loaded(agents))
+        return Local(_loaded(agents), webhooks=webhooks)
     except ConfigurationError as error:
         raise UsageError(f"{agents} cannot be used: {error}") from None
 

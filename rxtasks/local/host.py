@@ -65,6 +65,11 @@ class Host:
                 for state in self.store:
                     state.log.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a client is in."""
+        return self._clients > 0
+
     def check_open(self) -> None:
         """Refuse to work without a client, or on another loop than its own.
 

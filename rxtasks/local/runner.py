@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 
@@ -62,6 +63,13 @@ class Runner:
         if turn is None:
             raise no_request(state, request_id)
         turn.respond(request_id, answer)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing runs, for so many seconds at most; nothing is cancelled."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    await asyncio.wait(tuple(self._running.values()))
 
     async def aclose(self) -> None:
         """Cancel all turns and wait until they have ended, for `GRACE` seconds at most."""

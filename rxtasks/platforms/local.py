@@ -27,8 +27,10 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.reports import Reports
 
 if TYPE_CHECKING:
+    from rxtasks.webhooks import WebhookSender
     from rxtasks.wire.http import HttpOptions
 
 __all__ = ["Local"]
@@ -49,19 +51,26 @@ class Local:
     """
 
     def __init__(
-        self, agents: Mapping[str, Agent], *, clock: Callable[[], datetime] = _utc_now
+        self,
+        agents: Mapping[str, Agent],
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        webhooks: WebhookSender | None = None,
     ) -> None:
         """Make the platform; nothing runs before a client starts a task.
 
         Args:
             agents: Async generator functions by the names that they go by.
             clock: Gives the present as an aware datetime.
+            webhooks: Delivers what `run(..., webhook=url)` asks for; None: nothing does. It is
+                closed along with the last client.
 
         Raises:
             ConfigurationError: Something in `agents` is no agent.
         """
         self._agents = checked(agents)
         self._host = Host(self._agents, clock)
+        self._reports = Reports(webhooks)
 
     @property
     def name(self) -> str:
@@ -70,8 +79,9 @@ class Local:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do: everything but webhooks and workforces."""
-        return Capabilities(stream="everything", resume="full", idempotency=True)
+        """What it can do: everything but workforces, and webhooks where it has a sender."""
+        tells = self._reports.possible
+        return Capabilities(stream="everything", resume="full", idempotency=True, webhooks=tells)
 
     @property
     def agents(self) -> tuple[AgentInfo, ...]:
@@ -92,6 +102,12 @@ class Local:
         To be called once for each `open`.
         """
         await self._host.leave()
+        if not self._host.is_open:
+            await self._reports.aclose()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing runs, for so many seconds at most; nothing is cancelled."""
+        await self._host.runner.drain(seconds)
 
     async def start(
         self,
@@ -108,13 +124,14 @@ class Local:
         Raises:
             AgentNotFound: There is no such agent; the text lists those that there are.
             ConfigurationError: The options cannot be written as JSON, an attachment cannot be
-                read, or the key was used with other content.
-            UnsupportedOperation: A webhook or a workforce is asked for.
+                read, the key was used with other content, or the webhook is none.
+            UnsupportedOperation: A workforce is asked for, or a webhook, and there is no sender.
         """
         _check_kind(agent)
-        if webhook is not None:
-            raise UnsupportedOperation("the embedded platform has no webhooks")
+        self._reports.check(webhook)
         use = await self._host.start(agent.id, text, attachments, idempotency_key, options or {})
+        ref = TaskRef(use.task_id, agent)
+        self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
         return self._accepted(use)
 
     async def send(

@@ -16,6 +16,8 @@ one segment of the path, or a bare task id where the platform needs no more.
 `POST /session`, `DELETE /session`           exchanges the token for the cookie of a session, and
                                              ends that → 204
 `GET /session`                               `{"token"}`: whether a token is wanted
+`GET /healthz`                               `{"status": "ok"}`; 503 while the server stops
+`GET /openapi.json`                          all of this as OpenAPI 3.1
 `GET /v1`                                    name, version, platform, capabilities
 `GET /v1/agents`                             `{"agents": [{"id", "description"}]}`
 `POST /v1/agents/{id}/tasks`                 start: `text`, `attachments`, `idempotency_key`,
@@ -49,13 +51,26 @@ the same content gets the first answer again.
 An error has the body `{"error": {"kind", "message", "retry_after", "maybe_accepted"}}`, in which
 `kind` is the name of a class in `rxtasks.errors`.
 
-Each request has to name the server as its `Host` (403), must come from no other origin (403), has
-to bear the token if there is one, or the cookie of a session (401), and if it is no GET, to have
-`Content-Type: application/json` (415), also without a body. The files of the live page need no
-token.
+Each request has to keep to the rate (429), to name the server as its `Host` (403), must come from
+no other origin but those that are allowed (403), has to bear a token if there is one, or the cookie
+of a session (401), and if it is no GET, to have `Content-Type: application/json` (415), also
+without a body. The files of the live page need no token.
+
+The logger `rxtasks.server.requests` has a line for each request, without secrets.
 """
 
-from rxtasks.server.app import COUNTERS, Options, Running, app, serve
+from rxtasks.server.access import Authorize, Started
+from rxtasks.server.app import COUNTERS, Options, app
+from rxtasks.server.running import Running, serve
 from rxtasks.server.stream import Counters
 
-__all__ = ["COUNTERS", "Counters", "Options", "Running", "app", "serve"]
+__all__ = [
+    "COUNTERS",
+    "Authorize",
+    "Counters",
+    "Options",
+    "Running",
+    "Started",
+    "app",
+    "serve",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,16 +25,12 @@ from rxtasks.errors import (
 )
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
-from rxtasks.server.guard import Guard
-from rxtasks.server.live_page import LivePage
 
-__all__ = ["Handler", "answer", "answering", "failed", "read_body", "read_query"]
+__all__ = ["Handler", "answer", "failed", "of_aiohttp", "read_body", "read_query", "refused"]
 
 _T = TypeVar("_T")
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_logger = logging.getLogger("rxtasks.server")
 
 _BODY_TIME = 60.0  # seconds that a body may take to arrive
 _STATUS: tuple[tuple[type[RxTasksError], int], ...] = (
@@ -70,50 +66,12 @@ def failed(error: RxTasksError) -> web.Response:
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     response = answer(FailureBody(failure_of(error)), status=status)
     if isinstance(error, PlatformError) and error.retry_after is not None:
-        response.headers["Retry-After"] = f"{error.retry_after:.0f}"
+        response.headers["Retry-After"] = f"{max(1, math.ceil(error.retry_after))}"
     return response
 
 
-def answering(guard: Guard, page: LivePage, count: Callable[[], None]) -> Any:
-    """Make the middleware: it guards, counts, and turns every error into JSON.
-
-    Args:
-        guard: Who may talk to the server.
-        page: The live page, which knows what is public and who has a session.
-        count: Is called for each request.
-    """
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        count()
-        refusal = guard.refusal(
-            request.method,
-            request.headers,
-            request.scheme,
-            is_public=page.is_public(request),
-            has_session=page.has_session(request),
-        )
-        if refusal is not None:
-            response = refused(refusal.status, refusal.kind, refusal.message)
-            if refusal.status == 401:
-                response.headers["WWW-Authenticate"] = "Bearer"
-            return response
-        try:
-            return await handler(request)
-        except RxTasksError as error:
-            return failed(error)
-        except web.HTTPException as error:
-            return _of_aiohttp(error, request.method)
-        except ConnectionError:
-            raise  # whoever asked has gone
-        except Exception:
-            _logger.exception("a request could not be answered: %s", request.method)
-            return refused(500, "ServerError", "the server has failed; its log says why")
-
-    return middleware
-
-
-def _of_aiohttp(error: web.HTTPException, method: str) -> web.Response:
+def of_aiohttp(error: web.HTTPException, method: str) -> web.Response:
+    """Answer with an error of aiohttp."""
     if error.status == 404:
         return refused(404, "ConfigurationError", _WRONG_PATH)
     if isinstance(error, web.HTTPMethodNotAllowed):

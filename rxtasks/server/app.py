@@ -1,46 +1,60 @@
-"""The application, and a server that runs it."""
+"""The application."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from typing import TypedDict, Unpack
+import time
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from aiohttp import web
 
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
-from rxtasks.server.answers import answering
-from rxtasks.server.guard import Guard, is_loopback
+from rxtasks.server.access import Access, Authorize, Started
+from rxtasks.server.gate import Gate
+from rxtasks.server.guard import Guard
 from rxtasks.server.kept import KeptTasks, OncePerKey
+from rxtasks.server.limits import Rates, StreamSlots
 from rxtasks.server.live_page import LivePage
 from rxtasks.server.routes import Routes
 from rxtasks.server.stream import Counters, EventStreams
 
-__all__ = ["COUNTERS", "Options", "Running", "app", "serve"]
+__all__ = ["COUNTERS", "STREAMS", "Options", "app"]
 
 COUNTERS: web.AppKey[Counters] = web.AppKey("rxtasks.counters", Counters)
 """What an application has done so far: `app[COUNTERS].open_streams`, for one."""
 
-_STOPPING = 5.0  # seconds that requests under way may still take
-_WILDCARDS = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - to know them
-_SECURITY = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+STREAMS: web.AppKey[EventStreams] = web.AppKey("rxtasks.streams", EventStreams)
+"""The event streams of an application."""
+
+
+_KEYS = 4096  # idempotency keys that are remembered
+_BOUNDS = (
+    "heartbeat",
+    "max_lag",
+    "max_body",
+    "max_streams",
+    "rate",
+    "burst",
+    "keep_tasks",
+    "keep_for",
+)
 
 
 class Options(TypedDict, total=False):
     """What `app` and `serve` take; see there."""
 
-    token: str | None
+    token: str | Iterable[str] | None
     allowed_hosts: Iterable[str]
+    allowed_origins: Iterable[str]
+    authorize: Authorize | None
+    started: Started | None
     heartbeat: float
     max_lag: float
     max_body: int
+    max_streams: int | None
+    rate: float | None
+    burst: int | None
     keep_tasks: int
     keep_for: float
 
@@ -48,11 +62,17 @@ class Options(TypedDict, total=False):
 def app(
     client: Client,
     *,
-    token: str | None = None,
+    token: str | Iterable[str] | None = None,
     allowed_hosts: Iterable[str] = (),
+    allowed_origins: Iterable[str] = (),
+    authorize: Authorize | None = None,
+    started: Started | None = None,
     heartbeat: float = 15.0,
     max_lag: float = 30.0,
     max_body: int = 16 * 2**20,
+    max_streams: int | None = None,
+    rate: float | None = None,
+    burst: int | None = None,
     keep_tasks: int = 1000,
     keep_for: float = 300.0,
 ) -> web.Application:
@@ -60,132 +80,59 @@ def app(
 
     The client has to be entered before requests come, and to stay so until the application has
     been cleaned up; it is not closed. Beyond the loopback address a token is needed, which only
-    `serve` can check.
+    `serve` can check. A caller is a token, or without one an address.
 
     Args:
         client: A client of any platform.
-        token: What has to stand in `Authorization: Bearer` of each request; None: nothing.
-        allowed_hosts: Names that the server goes by besides those of the loopback address; "*" for
-            any, behind a proxy that checks.
+        token: What stands in `Authorization: Bearer`; several of which any will do; None: nothing.
+        allowed_hosts: Further names of the server; "*" for any, behind a proxy that checks.
+        allowed_origins: Origins of pages that may use it besides its own (CORS).
+        authorize: Says True if a request may see and change a task; others get 404.
+        started: Is told of each task that a request has started, before the answer is sent.
         heartbeat: Seconds of silence on a stream after which a comment is sent.
-        max_lag: Seconds that a reader may let a write wait before it is disconnected. It can come
+        max_lag: Seconds that a reader may let a write wait before it is disconnected; it can come
             back, and goes on where it was.
         max_body: Bytes that the body of a request may have.
+        max_streams: How many streams a caller may have open; None: any number.
+        rate: How many requests a second a caller may make; None: any number.
+        burst: How many may come at once, before they are held to the rate; None: for two seconds.
         keep_tasks: How many logs of tasks are kept without a reader.
         keep_for: For how many seconds.
 
     Raises:
-        ConfigurationError: A bound is not positive, or the token or a host is none.
+        ConfigurationError: A bound is not positive, or a token, a host or an origin is none.
     """
-    _check_positive(
-        heartbeat=heartbeat,
-        max_lag=max_lag,
-        max_body=max_body,
-        keep_tasks=keep_tasks,
-        keep_for=keep_for,
-    )
-    counters = Counters()
+    bounds = (heartbeat, max_lag, max_body, max_streams, rate, burst, keep_tasks, keep_for)
+    _check_positive(dict(zip(_BOUNDS, bounds, strict=True)))
+    guard = Guard(token=token, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
     kept = KeptTasks(most=keep_tasks, seconds=keep_for)
-    streams = EventStreams(kept, counters, heartbeat=heartbeat, max_lag=max_lag)
-    routes = Routes(client, kept, OncePerKey(most=4096), streams, max_body=max_body)
+    slots = StreamSlots(max_streams, lambda request: guard.caller(request.headers, request.remote))
+    streams = EventStreams(kept, slots, Counters(), heartbeat=heartbeat, max_lag=max_lag)
+    access = Access(authorize, started)
+    routes = Routes(client, kept, OncePerKey(most=_KEYS), streams, access, max_body=max_body)
+    rates = Rates(rate=rate, burst=burst, clock=time.monotonic)
+    page = LivePage(needs_token=guard.has_token)
+    gate = Gate(guard, page, rates, streams.counters, discreet=access.is_limited)
+    return _assembled(gate, page, routes, streams)
 
-    def count() -> None:
-        counters.requests += 1
 
+def _assembled(
+    gate: Gate, page: LivePage, routes: Routes, streams: EventStreams
+) -> web.Application:
     async def stop(_: web.Application) -> None:
         streams.close()
-        kept.clear()
 
-    guard = Guard(token=token, allowed_hosts=allowed_hosts)
-    page = LivePage(needs_token=guard.has_token)
-    made = web.Application(middlewares=[answering(guard, page, count)])
-    made[COUNTERS] = counters
+    made = web.Application(middlewares=[gate.middleware()])
+    made[COUNTERS] = streams.counters
+    made[STREAMS] = streams
     made.add_routes([*page.table(), *routes.table()])
-    made.on_response_prepare.append(_secure)
+    made.on_response_prepare.append(gate.prepare)
     made.on_shutdown.append(stop)
+    made.on_cleanup.append(stop)  # once more: what was under way may have kept a task
     return made
 
 
-def _check_positive(**bounds: float) -> None:
+def _check_positive(bounds: Mapping[str, float | None]) -> None:
     for name, bound in bounds.items():
-        if not bound > 0:
+        if bound is not None and not bound > 0:
             raise ConfigurationError(f"{name} is more than 0, not {bound}")
-
-
-async def _secure(_: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _SECURITY.items():
-        response.headers.setdefault(name, value)
-
-
-class Running:
-    """A server that runs.
-
-    Attributes:
-        url: Where it is, as in "http://127.0.0.1:8000".
-        port: The port that it listens on.
-    """
-
-    def __init__(self, url: str, port: int, counters: Counters) -> None:
-        self.url = url
-        self.port = port
-        self._counters = counters
-
-    def __repr__(self) -> str:
-        return f"<Running {self.url}>"
-
-    @property
-    def requests(self) -> int:
-        """How many requests came in, also those that were refused."""
-        return self._counters.requests
-
-    @property
-    def events(self) -> int:
-        """How many events were written, counted for each reader."""
-        return self._counters.events
-
-    @property
-    def open_streams(self) -> int:
-        """How many event streams are open now."""
-        return self._counters.open_streams
-
-    @property
-    def too_slow(self) -> int:
-        """How many readers were disconnected since they read too slowly."""
-        return self._counters.too_slow
-
-
-@asynccontextmanager
-async def serve(
-    client: Client, *, host: str = "127.0.0.1", port: int = 0, **options: Unpack[Options]
-) -> AsyncGenerator[Running]:
-    """Serve a client as long as the block runs; leaving it ends all streams.
-
-    Args:
-        client: A client of any platform, entered. It is not closed.
-        host: The name or address to listen on.
-        port: The port; 0 for any that is free.
-        options: Those of `app`.
-
-    Raises:
-        ConfigurationError: It would be within reach of other machines without a token.
-        OSError: The port is taken, or the address is not one of this machine.
-    """
-    if options.get("token") is None and not is_loopback(host):
-        raise ConfigurationError(
-            f"{host!r} is within reach of other machines: give a token, or listen on 127.0.0.1"
-        )
-    if host not in _WILDCARDS:
-        allowed = options.get("allowed_hosts", ())
-        # A single text is refused further on, rather than taken for its letters.
-        if not isinstance(allowed, str):
-            options["allowed_hosts"] = (*allowed, host)
-    made = app(client, **options)
-    runner = web.AppRunner(made, access_log=None, shutdown_timeout=_STOPPING)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        bound: int = runner.addresses[0][1]
-        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        yield Running(f"http://{shown}:{bound}", bound, made[COUNTERS])
-    finally:
-        await runner.cleanup()

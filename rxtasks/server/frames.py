@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from rxtasks.models import FatalFault, TaskUpdate
+from rxtasks.models import TaskUpdate
 from rxtasks.platforms.gateway.events import encode, frame, update_of
 from rxtasks.streams.entry import EVENTS, Entry
 from rxtasks.streams.log import TaskLog
-from rxtasks.streams.subscription import Cursor
 from rxtasks.task import Task
 
-__all__ = ["Chunk", "Frames", "Reader", "position_in"]
+__all__ = ["Chunk", "Frames", "position_in"]
 
 _CHUNK = 64 * 2**10  # bytes that are written at once, about
 _SHARED = 8  # chunks that are kept for the other readers of a task
@@ -38,12 +36,10 @@ class Frames:
 
     Attributes:
         log: The log.
-        readers: How many read it at present.
     """
 
     def __init__(self, task: Task) -> None:
         self.log: TaskLog = task.events.log
-        self.readers = 0
         self._task = task
         self._prefix = f"{self.log.epoch}:".encode()
         self._shared: OrderedDict[tuple[int, int | None], Chunk] = OrderedDict()
@@ -101,52 +97,3 @@ def position_in(log: TaskLog, last_event_id: str | None) -> int | None:
     if epoch != log.epoch or not (seq.isascii() and seq.isdecimal() and len(seq) < 20):
         return None
     return int(seq) if int(seq) <= log.tail else None
-
-
-class Reader(Cursor):
-    """Retains a task's feed for one connection, and wakes it when there is something to do.
-
-    Attributes:
-        done: Nothing more will come.
-        failed: A fatal fault was the last thing that came.
-        beat_due: Nothing was written for so long that a heartbeat is due.
-        written_at: When something was written last, by the loop's clock.
-    """
-
-    __slots__ = ("beat_due", "done", "failed", "waiter", "written_at")
-
-    def __init__(self, log: TaskLog, now: float) -> None:
-        super().__init__(log, EVENTS, Entry.as_events, history=True)
-        self.waiter: asyncio.Future[None] | None = None
-        self.done: bool = False
-        self.failed: bool = False
-        self.beat_due: bool = False
-        self.written_at: float = now
-
-    def start(self) -> None:
-        """Let the connection look: what came before this was not delivered here."""
-        self.wake()
-
-    def deliver(self, entry: Entry) -> None:
-        """Let the connection look."""
-        self.failed = self.failed or isinstance(entry.values[0], FatalFault)
-        self.wake()
-
-    def complete(self) -> None:
-        """Let the connection end, when it has told everything."""
-        self.done = True
-        self.wake()
-        self.dispose()
-
-    def wake(self) -> None:
-        """Let the connection look."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Wait until something happens."""
-        self.waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self.waiter
-        finally:
-            self.waiter = None

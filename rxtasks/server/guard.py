@@ -3,14 +3,15 @@
 A server on the loopback address is within reach of every web page that its user looks at: the page
 can send requests to it (cross-site requests), and can make its own name mean this machine (DNS
 rebinding). So each request has to name this server as its `Host`, must come from no other origin,
-and if it changes anything, has to be of a type that a page cannot send unasked.
+and if it changes anything, has to be of a type that a page cannot send unasked. Pages of other
+origins are served only where these are named (CORS), and then without cookies.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -41,22 +42,32 @@ class Refusal(Struct, frozen=True):
 class Guard:
     """Decides whether a request is served."""
 
-    def __init__(self, *, token: str | None = None, allowed_hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        token: str | Iterable[str] | None = None,
+        allowed_hosts: Iterable[str] = (),
+        allowed_origins: Iterable[str] = (),
+    ) -> None:
         """Make a guard.
 
         Args:
-            token: What has to stand in `Authorization: Bearer`; None: nothing.
+            token: What has to stand in `Authorization: Bearer`; several of which any will do, while
+                clients go over from one to the next; None: nothing.
             allowed_hosts: Names that the server goes by besides those of the loopback address, with
                 or without a port; "*" for any name.
+            allowed_origins: Origins of pages that are served besides its own, as in
+                "https://example.com".
 
         Raises:
-            ConfigurationError: The token cannot stand in a header, or a host is no host.
+            ConfigurationError: A token cannot stand in a header, a host is no host, or an origin
+                is none.
         """
-        if token is not None and not (token.isascii() and token.isprintable() and token.split()):
-            raise ConfigurationError("the token has to be printable ASCII text, and not empty")
+        self._tokens = _tokens(token)
         if isinstance(allowed_hosts, str):
             raise ConfigurationError(f"allowed_hosts are several: write [{allowed_hosts!r}]")
-        self._token = None if token is None else token.encode()
+        if isinstance(allowed_origins, str):
+            raise ConfigurationError(f"allowed_origins are several: write [{allowed_origins!r}]")
         self._any = False
         self._hosts: set[tuple[str, int | None]] = {(name, None) for name in _LOOPBACK}
         for host in allowed_hosts:
@@ -64,14 +75,46 @@ class Guard:
                 self._any = True
             else:
                 self._hosts.add(_named(host))
+        self._origins = frozenset(map(_origin, allowed_origins))
 
     def __repr__(self) -> str:
-        return f"<Guard {'with' if self._token is not None else 'without'} a token>"
+        return f"<Guard {'with' if self._tokens else 'without'} a token>"
+
+    def caller(self, headers: Mapping[str, str], address: str | None) -> str:
+        """Name who asks: by the token, or else by the address.
+
+        Args:
+            headers: The headers of the request, whatever the case of their names.
+            address: Where it comes from.
+        """
+        which = self._which(headers.get("Authorization"))
+        return f"token-{which + 1}" if which is not None else _network(address)
+
+    def cross_origin(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Say in headers of an answer that a page of another origin may read it."""
+        if not self._origins:
+            return {}
+        origin = headers.get("Origin")
+        if origin not in self._origins:
+            return {"Vary": "Origin"}
+        return {
+            "Vary": "Origin",
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "Retry-After",
+        }
+
+    def is_preflight(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a browser asks if a page of an origin that is named may send a request."""
+        return (
+            method == "OPTIONS"
+            and headers.get("Origin") in self._origins
+            and "Access-Control-Request-Method" in headers
+        )
 
     @property
     def has_token(self) -> bool:
         """Whether a token is needed."""
-        return self._token is not None
+        return bool(self._tokens)
 
     def refusal(
         self,
@@ -92,13 +135,15 @@ class Guard:
             has_session: It has the cookie of a session, which stands for the token.
         """
         return (
-            self._wrong_host(headers.get("Host"))
+            self.wrong_host(headers)
             or self._wrong_origin(headers, scheme)
             or (None if is_public else self._not_allowed(method, headers, has_session=has_session))
             or self._wrong_type(method, headers.get("Content-Type"))
         )
 
-    def _wrong_host(self, host: str | None) -> Refusal | None:
+    def wrong_host(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Refuse a request that does not name this server."""
+        host = headers.get("Host")
         split = None if host is None else _split(host)
         if split is None:
             return Refusal(400, "ConfigurationError", "the request has no Host that can be read")
@@ -114,7 +159,7 @@ class Guard:
 
     def _wrong_origin(self, headers: Mapping[str, str], scheme: str) -> Refusal | None:
         origin = headers.get("Origin")
-        if origin is None:
+        if origin is None or origin in self._origins:
             return None
         its_scheme, _, rest = origin.partition("://")
         # Behind a proxy that speaks TLS we see http: only the other way round is a difference.
@@ -132,7 +177,7 @@ class Guard:
         self, method: str, headers: Mapping[str, str], *, has_session: bool
     ) -> Refusal | None:
         authorization = headers.get("Authorization")
-        if self._token is None or authorization is not None or not has_session:
+        if not self._tokens or authorization is not None or not has_session:
             return self._wrong_token(authorization)
         # Unlike a token, a cookie is sent unasked, also for pages at other ports of this host.
         by_page = headers.get("Sec-Fetch-Site", "same-origin") in _OWN_SITE
@@ -145,7 +190,7 @@ class Guard:
         )
 
     def _wrong_token(self, authorization: str | None) -> Refusal | None:
-        if self._token is None:
+        if not self._tokens or self._which(authorization) is not None:
             return None
         if authorization is None:
             return Refusal(
@@ -153,11 +198,14 @@ class Guard:
                 "AuthenticationError",
                 'this server wants a token: send it as "Authorization: Bearer <token>"',
             )
-        scheme, _, given = authorization.partition(" ")
-        right = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
-        if right and scheme.lower() == "bearer":
-            return None
         return Refusal(401, "AuthenticationError", "the token is not the one that was given out")
+
+    def _which(self, authorization: str | None) -> int | None:
+        """Find the token that was given; all are compared, so that the time tells nothing."""
+        scheme, _, given = (authorization or "").partition(" ")
+        sent = given.strip().encode("utf-8", "replace")
+        right = [hmac.compare_digest(sent, token) for token in self._tokens]
+        return right.index(True) if scheme.lower() == "bearer" and any(right) else None
 
     def _wrong_type(self, method: str, content_type: str | None) -> Refusal | None:
         if method in _SAFE:
@@ -178,6 +226,38 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _tokens(token: str | Iterable[str] | None) -> tuple[bytes, ...]:
+    if token is None:
+        return ()
+    tokens = (token,) if isinstance(token, str) else tuple(token)
+    for each in tokens:
+        if not (each.isascii() and each.isprintable() and each.split()):
+            raise ConfigurationError("a token has to be printable ASCII text, and not empty")
+    if not tokens:
+        raise ConfigurationError("there is no token among `token`: leave it out to want none")
+    return tuple(each.strip().encode() for each in tokens)
+
+
+def _network(address: str | None) -> str:
+    """Name an address; one of IPv6 by its network, since a caller has all addresses of it."""
+    try:
+        ip = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
+    return str(ip)
+
+
+def _origin(origin: str) -> str:
+    scheme, _, rest = origin.partition("://")
+    if scheme not in ("http", "https") or _split(rest) is None or origin != origin.lower():
+        raise ConfigurationError(
+            f'{origin!r} is no origin of a page: write "https://example.com", as the browser does'
+        )
+    return origin
 
 
 def _named(host: str) -> tuple[str, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, cast
 
@@ -26,8 +26,10 @@ class ListQuery(Struct, forbid_unknown_fields=True):
     cursor: str | None = None
 
 
-async def page_of(agent: AgentHandle, query: ListQuery) -> TaskPage:
-    """List one page.
+async def page_of(
+    agent: AgentHandle, query: ListQuery, allows: Callable[[Task], Awaitable[bool]]
+) -> TaskPage:
+    """List one page of the tasks that are allowed.
 
     The cursor says how many tasks came before and which was the last of them: so a task that was
     started meanwhile shifts nothing, and one that was deleted does no harm.
@@ -42,6 +44,8 @@ async def page_of(agent: AgentHandle, query: ListQuery) -> TaskPage:
     listing = agent.tasks(status=query.status, search=query.search, sort=query.sort)
     async with aclosing(cast("AsyncGenerator[Task]", listing)) as tasks:
         async for task in tasks:
+            if not await allows(task):
+                continue
             if not found:
                 seen.append(task)
                 found = task.id == last

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
 
 from rxtasks import __version__
 from rxtasks.client import AgentHandle, Client
-from rxtasks.errors import ConfigurationError, UnsupportedOperation
+from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.platforms.base import Accepted, TaskRef, Want
 from rxtasks.platforms.gateway.bodies import (
     AgentList,
@@ -30,19 +29,23 @@ from rxtasks.platforms.gateway.bodies import (
     metadata_of,
 )
 from rxtasks.platforms.gateway.events import encode
-from rxtasks.server.answers import answer, read_body, read_query
+from rxtasks.server.access import Access
+from rxtasks.server.answers import Handler, answer, read_body, read_query
+from rxtasks.server.gate import PUBLIC
 from rxtasks.server.kept import KeptTasks, OncePerKey
 from rxtasks.server.listing import ListQuery, page_of
+from rxtasks.server.openapi import described
+from rxtasks.server.operations import (
+    KINDS,
+    OPERATIONS,
+    Health,
+    Operation,
+    SnapshotQuery,
+)
 from rxtasks.server.stream import EventStreams
 from rxtasks.task import Task
 
 __all__ = ["Routes"]
-
-
-class _SnapshotQuery(Struct, forbid_unknown_fields=True):
-    want: str = "info,messages"
-    cursor: str | None = None
-    margin: float = 0.0
 
 
 class Routes:
@@ -54,6 +57,7 @@ class Routes:
         kept: KeptTasks,
         once: OncePerKey,
         streams: EventStreams,
+        access: Access,
         *,
         max_body: int,
     ) -> None:
@@ -61,26 +65,32 @@ class Routes:
         self._kept = kept
         self._once = once
         self._streams = streams
+        self._access = access
         self._max_body = max_body
 
     def table(self) -> list[web.RouteDef]:
         """List the routes."""
-        task, tasks = "/v1/tasks/{ref}", "/v1/{kind:agents|workforces}/{id}/tasks"
-        return [
-            web.get("/v1", self.describe),
-            web.get("/v1/agents", self.agents),
-            web.post(tasks, self.start),
-            web.get(tasks, self.list),
-            web.get(task, self.task),
-            web.delete(task, self.end),
-            web.get(f"{task}/snapshot", self.snapshot),
-            web.get(f"{task}/events", self.events, allow_head=False),
-            web.post(f"{task}/messages", self.send),
-            web.post(f"{task}/cancel", self.cancel),
-            web.post(f"{task}/requests/{{id}}", self.respond),
-        ]
+        return [self._route(operation) for operation in OPERATIONS]
+
+    def _route(self, operation: Operation) -> web.RouteDef:
+        path = operation.path.replace("{kind}", f"{{kind:{'|'.join(KINDS)}}}")
+        handler: Handler = getattr(self, operation.name)
+        name = PUBLIC + operation.name if operation.public else None
+        if operation.method == "GET":
+            return web.get(path, handler, name=name, allow_head=not operation.stream)
+        return web.route(operation.method, path, handler, name=name)
 
     # ------------------------------------------------------------------ what there is
+
+    async def health(self, _: web.Request) -> web.StreamResponse:
+        """Say whether the server takes on new tasks."""
+        stopping = self._streams.stopping
+        return answer(Health("stopping" if stopping else "ok"), status=503 if stopping else 200)
+
+    async def openapi(self, _: web.Request) -> web.StreamResponse:
+        """Describe what can be asked."""
+        workforces = self._client.platform.capabilities.workforces
+        return answer(described(KINDS if workforces else KINDS[:1]))
 
     async def describe(self, _: web.Request) -> web.StreamResponse:
         """Say what is behind the server."""
@@ -104,33 +114,47 @@ class Routes:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """List an agent's tasks, one page."""
         query = read_query(request, ListQuery)
-        return answer(await page_of(self._agent(request), query))
+
+        async def allows(task: Task) -> bool:
+            return await self._access.allows(request, task)
+
+        return answer(await page_of(self._agent(request), query, allows))
 
     # ------------------------------------------------------------------ starts and sends
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """Start a task."""
+        self._check_running()
         agent = self._agent(request)
         body, content = await read_body(request, StartRequest, self._max_body)
         _check_files(body.attachments)
+        mine = False
+        key = body.idempotency_key
 
         async def work() -> bytes:
+            nonlocal mine
             task = agent.new_task()
             accepted = await task.start(
                 body.text,
                 attachments=[each.attachment() for each in body.attachments],
                 webhook=body.webhook,
-                idempotency_key=self._passed_on(body.idempotency_key),
+                # The platform would give the task of somebody else who has used the same key.
+                idempotency_key=None if self._access.is_limited else self._passed_on(key),
                 options=body.options,
             )
-            self._kept.keep(task).known = True
+            self._kept.keep(task).known = mine = True
+            await self._access.started(request, task)
             return _started(task, accepted)
 
-        return await self._accepted(request, body.idempotency_key, content, work, 201)
+        found = await self._accepted(request, key, content, work)
+        if not mine:
+            await self._check_own(request, found)
+        return _json(found, 201)
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """Send a message to a task."""
-        task = self._task(request)
+        self._check_running()
+        task = await self._task(request)
         body, content = await read_body(request, SendRequest, self._max_body)
         _check_files(body.attachments)
 
@@ -143,7 +167,7 @@ class Routes:
             self._kept.keep(task).known = True
             return _started(task, accepted)
 
-        return await self._accepted(request, body.idempotency_key, content, work, 202)
+        return _json(await self._accepted(request, body.idempotency_key, content, work), 202)
 
     def _passed_on(self, key: str | None) -> str | None:
         """Leave a key out that the platform does not know: the server goes by it all the same."""
@@ -155,25 +179,33 @@ class Routes:
         key: str | None,
         content: bytes,
         work: Callable[[], Awaitable[bytes]],
-        status: int,
-    ) -> web.StreamResponse:
+    ) -> bytes:
         target = request.path.encode("utf-8", "replace")
-        body = await self._once.do(key, target + b"\0" + content, work)
-        return web.Response(body=body, status=status, content_type="application/json")
+        return await self._once.do(key, target + b"\0" + content, work)
+
+    async def _check_own(self, request: web.Request, answered: bytes) -> None:
+        """Refuse the task that somebody else has started with the same key and content."""
+        task = self._client.task(msgspec.json.decode(answered, type=Started).ref)
+        if not await self._access.allows(request, task):
+            raise ConfigurationError("this idempotency_key was used by others: take a new key")
+
+    def _check_running(self) -> None:
+        if self._streams.stopping:
+            raise ClientClosed("the server is stopping, and starts nothing any more")
 
     # ------------------------------------------------------------------ one task
 
     async def task(self, request: web.Request) -> web.StreamResponse:
         """Say where a task stands."""
-        task = self._task(request)
+        task = await self._task(request)
         await task.poll()
         self._kept.keep(task).known = True
         return answer(TaskBody(task.id, task.ref, metadata_of(task.info)))
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
         """Poll once: what the server has concluded, and the messages of the platform."""
-        task = self._task(request)
-        query = read_query(request, _SnapshotQuery)
+        task = await self._task(request)
+        query = read_query(request, SnapshotQuery)
         want = _wanted(query)
         body = SnapshotBody()
         if want.info:
@@ -192,31 +224,33 @@ class Routes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream a task's log."""
-        return await self._streams.serve(request, self._task(request))
+        return await self._streams.serve(request, await self._task(request))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Abort the running turn."""
-        task = self._task(request)
+        task = await self._task(request)
         await read_body(request, CancelRequest, self._max_body)
         await task.cancel()
         return web.Response(status=204)
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for input or approval."""
-        task = self._task(request)
+        task = await self._task(request)
         body, _ = await read_body(request, AnswerRequest, self._max_body)
         await task.respond(request.match_info["id"], body.answer)
         return web.Response(status=204)
 
     async def end(self, request: web.Request) -> web.StreamResponse:
         """Delete a task; its streams end."""
-        task = self._task(request)
+        task = await self._task(request)
+        await read_body(request, CancelRequest, self._max_body)
         await task.end()
         self._kept.keep(task)
         return web.Response(status=204)
 
-    def _task(self, request: web.Request) -> Task:
+    async def _task(self, request: web.Request) -> Task:
         task = self._client.task(request.match_info["ref"])
+        await self._access.check(request, task)
         self._kept.keep(task)
         return task
 
@@ -224,6 +258,10 @@ class Routes:
         client, id_ = self._client, request.match_info["id"]
         workforce = request.match_info["kind"] == "workforces"
         return client.workforce(id_) if workforce else client.agent(id_)
+
+
+def _json(body: bytes, status: int) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def _started(task: Task, accepted: Accepted) -> bytes:
@@ -247,7 +285,7 @@ def _check_files(files: tuple[File, ...]) -> None:
             )
 
 
-def _wanted(query: _SnapshotQuery) -> Want:
+def _wanted(query: SnapshotQuery) -> Want:
     names = set(query.want.split(","))
     if not names or not names <= {"info", "messages"}:
         raise ConfigurationError('`want` is "info", "messages" or "info,messages"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,13 +19,16 @@ from rxtasks.errors import (
     UnsupportedOperation,
 )
 from rxtasks.platforms.gateway.events import End, Live, Reset, encode, frame
-from rxtasks.server.frames import Frames, Reader, position_in
+from rxtasks.server.frames import Frames, position_in
 from rxtasks.server.kept import KeptTasks
+from rxtasks.server.limits import StreamSlots
+from rxtasks.server.readers import Audience, Reader
 from rxtasks.task import Task
 
 __all__ = ["Counters", "EventStreams"]
 
-_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
+_RETRY = b"retry: %d\n\n"  # milliseconds after which a browser comes back
+_SOON, _LATER = 1000, 5000  # such milliseconds; all readers of a server that stops spread over them
 _HEARTBEAT = b":\n\n"
 _RESET, _LIVE, _END = encode(Reset()), encode(Live()), encode(End())
 _SWEEP = 0.25  # seconds between looks for readers who have left or need a heartbeat
@@ -60,17 +64,30 @@ class _Gone(Exception):
 
 
 class EventStreams:
-    """All event streams of one server."""
+    """All event streams of one server.
+
+    Attributes:
+        stopping: Whether nothing new is taken on.
+        counters: What was done so far.
+    """
 
     def __init__(
-        self, kept: KeptTasks, counters: Counters, *, heartbeat: float, max_lag: float
+        self,
+        kept: KeptTasks,
+        slots: StreamSlots,
+        counters: Counters,
+        *,
+        heartbeat: float,
+        max_lag: float,
     ) -> None:
+        self.stopping: bool = False
         self._kept = kept
-        self._counters = counters
+        self._slots = slots
+        self.counters: Counters = counters
         self._heartbeat = heartbeat
         self._max_lag = max_lag
-        self._frames: dict[Task, Frames] = {}
-        self._open: dict[Reader, web.Request] = {}
+        self._audiences: dict[Task, Audience] = {}
+        self._open: dict[Reader, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -79,8 +96,13 @@ class EventStreams:
 
         Raises:
             TaskNotFound: There is no such task.
+            RateLimited: The caller has too many streams open.
             ClientClosed: The server is stopping.
         """
+        with self._slots.one(request):
+            return await self._serve(request, task)
+
+    async def _serve(self, request: web.Request, task: Task) -> web.StreamResponse:
         log = task.events.log
         asked = request.headers.get("Last-Event-ID") or request.query.get("after") or None
         if log.ended and asked is not None and position_in(log, asked) == log.tail:
@@ -90,21 +112,22 @@ class EventStreams:
         if self._closed:
             raise ClientClosed("the server is stopping")
         position, backlog = position_in(log, asked), log.tail
-        reader = Reader(log, asyncio.get_running_loop().time())
-        log.admit(reader)
-        self._enter(reader, request, task)
+        audience = self._audience(task)
+        reader = Reader(audience, request, asyncio.get_running_loop().time())
+        self._enter(reader, audience)
         response = web.StreamResponse(
             # A proxy that collects events would deliver them in clumps.
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
         connection = _Connection(request, response, reader, self._max_lag)
         try:
+            log.admit(reader)
             await connection.open()
-            await self._tell(connection, self._frames[task], position, backlog)
+            await self._tell(connection, audience.frames, position, backlog)
         except (_Gone, ConnectionError):
             pass
         except TimeoutError:
-            self._counters.too_slow += 1
+            self.counters.too_slow += 1
             connection.abort()
         finally:
             reader.dispose()
@@ -113,22 +136,24 @@ class EventStreams:
 
     def close(self) -> None:
         """End all streams; readers come back to whatever runs next."""
-        self._closed = True
+        self.stopping = self._closed = True
         for reader in list(self._open):
             reader.complete()
+        self._kept.clear()
 
     async def _tell(
         self, connection: _Connection, frames: Frames, position: int | None, backlog: int
     ) -> None:
         reader, log = connection.reader, frames.log
-        head = _RETRY
+        head = _RETRY % _SOON
         if position is None:
             head += frame(b"reset", _RESET, frames.id(0))
         await connection.write(head)
-        here = await self._tell_all(connection, frames, position or 0, backlog)
+        reader.position = position or 0
+        await self._tell_all(connection, frames, backlog)
         await connection.write(frame(b"live", _LIVE))
         while True:
-            here = await self._tell_all(connection, frames, here, None)
+            await self._tell_all(connection, frames, None)
             if reader.done:
                 break
             await reader.wait()
@@ -137,18 +162,18 @@ class EventStreams:
                 await connection.write(_HEARTBEAT)
         if log.ended:
             await connection.write(frame(b"end", _END, frames.id(log.tail)))
+        elif self._closed:
+            await connection.write(_RETRY % random.randint(_SOON, _LATER))
         await connection.end()
 
-    async def _tell_all(
-        self, connection: _Connection, frames: Frames, here: int, last: int | None
-    ) -> int:
-        """Tell what stands after a position, and give the position behind it."""
-        while (chunk := frames.after(here, last)).events:
+    async def _tell_all(self, connection: _Connection, frames: Frames, last: int | None) -> None:
+        """Tell what stands after the reader's position."""
+        reader = connection.reader
+        while (chunk := frames.after(reader.position, last)).events:
             await connection.write(chunk.data)
-            here = chunk.position
-            self._counters.events += chunk.events
+            reader.position = chunk.position
+            self.counters.events += chunk.events
             await asyncio.sleep(0)  # a long log must not keep the others waiting
-        return here
 
     async def _look_for(self, task: Task) -> None:
         """Find out if a task exists of which nothing is known, before a stream is opened."""
@@ -165,23 +190,26 @@ class EventStreams:
 
     # ------------------------------------------------------------------ who is there
 
-    def _enter(self, reader: Reader, request: web.Request, task: Task) -> None:
-        frames = self._frames.get(task)
-        if frames is None:
-            frames = self._frames[task] = Frames(task)
-        frames.readers += 1
-        self._open[reader] = request
-        self._counters.open_streams += 1
+    def _audience(self, task: Task) -> Audience:
+        audience = self._audiences.get(task)
+        if audience is None:
+            audience = self._audiences[task] = Audience(task, self.counters)
+        return audience
+
+    def _enter(self, reader: Reader, audience: Audience) -> None:
+        audience.readers += 1
+        self._open[reader] = None
+        self.counters.open_streams += 1
         if self._sweeper is None:
             self._sweep_later()
 
     def _leave(self, reader: Reader, task: Task) -> None:
-        frames = self._frames[task]
-        frames.readers -= 1
-        if not frames.readers:
-            del self._frames[task]
+        audience = self._audiences[task]
+        audience.readers -= 1
+        if not audience.readers:
+            del self._audiences[task]
         del self._open[reader]
-        self._counters.open_streams -= 1
+        self.counters.open_streams -= 1
         if not self._open and self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -195,8 +223,8 @@ class EventStreams:
     def _sweep(self) -> None:
         """Look after all streams: one timer is cheaper than one for each of them."""
         now = asyncio.get_running_loop().time()
-        for reader, request in self._open.items():
-            if request.transport is None or request.transport.is_closing():
+        for reader in self._open:
+            if reader.gone:
                 reader.complete()
             elif now - reader.written_at >= self._heartbeat:
                 reader.beat_due = True
@@ -220,6 +248,8 @@ class _Connection:
         """Send the head."""
         async with asyncio.timeout(self._seconds):
             await self._response.prepare(self._request)
+        # HTTP/1.0 knows no chunks. `chunked` of the response says only if they were asked for.
+        self.reader.chunked = self._response.headers.get("Transfer-Encoding") == "chunked"
 
     async def write(self, data: bytes) -> None:
         """Send bytes; it returns when a bounded buffer has taken them."""

@@ -1,4 +1,4 @@
-"""Receive webhooks, and sign them.
+"""Receive webhooks, sign them, and deliver them.
 
 A platform calls a URL of yours when a task has changed. The receiver is a handler for aiohttp.web;
 it checks who has sent a delivery before it reads it::
@@ -20,6 +20,7 @@ from rxtasks.webhooks.deliveries import Deliveries
 from rxtasks.webhooks.delivery import WebhookDelivery
 from rxtasks.webhooks.receiver import WebhookReceiver
 from rxtasks.webhooks.schemes import Scheme, Stamp, StandardWebhooks, SwarmlordScheme, sign
+from rxtasks.webhooks.sender import WebhookSender
 from rxtasks.webhooks.signatures import SigningKey
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SwarmlordScheme",
     "WebhookDelivery",
     "WebhookReceiver",
+    "WebhookSender",
     "WebhookVerificationError",
     "sign",
 ]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Unpack
+from typing import Any
 
 from rxtasks import Client
 from rxtasks.platforms.base import Platform
 from rxtasks.platforms.gateway import Gateway
 from rxtasks.platforms.local import Local
-from rxtasks.server import Options, Running, serve
+from rxtasks.server import Running, serve
 
 __all__ = ["behind", "gateway", "until"]
 
 
 @asynccontextmanager
-async def behind(platform: Platform, **options: Unpack[Options]) -> AsyncIterator[Running]:
-    """Serve a platform."""
+async def behind(platform: Platform, **options: Any) -> AsyncIterator[Running]:
+    """Serve a platform, with options of `serve`."""
     async with Client(platform) as client, serve(client, **options) as running:
         yield running
 

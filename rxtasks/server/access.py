@@ -1,0 +1,56 @@
+"""Whose task is whose: the application that this one is a part of decides."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from rxtasks.errors import TaskNotFound
+from rxtasks.task import Task
+
+__all__ = ["Access", "Authorize", "Started"]
+
+Authorize: TypeAlias = Callable[[web.Request, Task], bool | Awaitable[bool]]
+"""Says whether who makes this request may see and change this task."""
+
+Started: TypeAlias = Callable[[web.Request, Task], Awaitable[None] | None]
+"""Is told which task this request has started, before anybody else can know of it."""
+
+
+class Access:
+    """Asks who may see which task."""
+
+    def __init__(self, authorize: Authorize | None, started: Started | None) -> None:
+        self._authorize = authorize
+        self._started = started
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether some may see less than others."""
+        return self._authorize is not None
+
+    async def allows(self, request: web.Request, task: Task) -> bool:
+        """Ask whether a request may see a task; nothing but True is a yes."""
+        if self._authorize is None:
+            return True
+        found = self._authorize(request, task)
+        return (await found if inspect.isawaitable(found) else found) is True
+
+    async def check(self, request: web.Request, task: Task) -> None:
+        """Refuse a request for a task that it may not see.
+
+        Raises:
+            TaskNotFound: So it looks as if there was none.
+        """
+        if not await self.allows(request, task):
+            raise TaskNotFound("there is no such task, or it is not yours", status=404)
+
+    async def started(self, request: web.Request, task: Task) -> None:
+        """Tell that a request has started a task."""
+        if self._started is not None:
+            told = self._started(request, task)
+            if inspect.isawaitable(told):
+                await told

@@ -1,0 +1,624 @@
+"""The server where others can reach it: limits, time-outs, TLS, and what it says of whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from rxtasks import Client, ConfigurationError, server
+from rxtasks.local import Context, message, typing
+from rxtasks.models import TaskStatus
+from rxtasks.platforms import Gateway, Local
+from rxtasks.server import Running, readers, serve
+from rxtasks.task import Task
+from rxtasks.wire.sse import SSEDecoder
+from tests.integration.serving import behind, until
+
+JSON = {"Content-Type": "application/json"}
+TLS = Path(__file__).parent / "tls"
+
+
+async def echo(ctx: Context):
+    yield message(ctx.text)
+
+
+async def ask(ctx: Context):
+    yield typing("a")
+    yield message(await ctx.ask("Go on?"))
+
+
+async def short(ctx: Context):
+    await asyncio.sleep(0.3)
+    yield message("done")
+
+
+async def long(ctx: Context):
+    yield message("x" * int(ctx.text))
+
+
+AGENTS = {"echo": echo, "ask": ask, "short": short, "long": long}
+
+
+@asynccontextmanager
+async def called(**options: Any) -> AsyncIterator[tuple[Running, aiohttp.ClientSession]]:
+    async with (
+        behind(Local(agents=AGENTS), **options) as running,
+        aiohttp.ClientSession(f"{running.url}/") as session,
+    ):
+        yield running, session
+
+
+async def start(session: aiohttp.ClientSession, agent: str, text: str, **headers: str) -> str:
+    async with session.post(
+        f"v1/agents/{agent}/tasks", json={"text": text}, headers=headers
+    ) as answer:
+        assert answer.status == 201, await answer.text()
+        return (await answer.json())["id"]
+
+
+async def raw(running: Running, *pieces: bytes, every: float = 0.0) -> tuple[bytes, float]:
+    """Send pieces at intervals until the server hangs up; give what it said, and after how long."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    begun = time.monotonic()
+
+    async def drip() -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(every)
+
+    dripping = asyncio.create_task(drip())
+    try:
+        async with asyncio.timeout(10):
+            said = await reader.read()
+    finally:
+        dripping.cancel()
+        writer.close()
+    return said, time.monotonic() - begun
+
+
+# ------------------------------------------------------------------ who only holds a connection
+
+
+async def test_a_head_that_drips_is_hung_up_on() -> None:
+    async with behind(Local(agents=AGENTS), header_timeout=0.3) as running:
+        drops = [b"GET /v1 HTTP/1.1\r\n"] + [b"X: y\r\n"] * 100
+        said, seconds = await raw(running, *drops, every=0.05)
+
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert 0.25 < seconds < 3.0
+    assert running.requests == 0
+
+
+async def test_who_says_nothing_is_hung_up_on() -> None:
+    async with behind(Local(agents=AGENTS), header_timeout=0.2) as running:
+        said, seconds = await raw(running)
+
+    assert said == b""
+    assert 0.15 < seconds < 3.0
+
+
+async def test_a_connection_is_kept_for_its_next_request_only_so_long() -> None:
+    head = b"GET /v1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with behind(Local(agents=AGENTS), idle_timeout=0.2, header_timeout=5.0) as running:
+        said, seconds = await raw(running, head)
+
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert 0.15 < seconds < 3.0
+
+
+async def test_the_next_head_of_a_connection_may_not_drip_either() -> None:
+    head = b"GET /v1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with behind(Local(agents=AGENTS), idle_timeout=60.0, header_timeout=0.3) as running:
+        drops = [b"GET /v1 HTTP/1.1\r\n"] + [b"X: y\r\n"] * 100
+        said, seconds = await raw(running, head, *drops, every=0.05)
+
+    assert said.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 408 " in said
+    assert seconds < 3.0
+
+
+async def test_a_stream_outlasts_the_time_outs() -> None:
+    async with called(header_timeout=0.1, idle_timeout=0.1) as (running, session):
+        task = await start(session, "ask", "a")
+        async with session.get(f"/v1/tasks/{task}/events") as response:
+            await response.content.readany()
+            await asyncio.sleep(0.5)
+            assert running.open_streams == 1
+            async with session.delete(f"/v1/tasks/{task}", headers=JSON):
+                pass
+            rest = await response.content.read()
+
+    assert b"event: end" in rest
+
+
+async def long_task(session: aiohttp.ClientSession) -> str:
+    """Run a task whose messages are 12 MB."""
+    task = await start(session, "long", "12000000")
+    async with asyncio.timeout(10):
+        while True:
+            async with session.get(f"/v1/tasks/{task}") as answer:
+                if (await answer.json())["info"]["status"] == "completed":
+                    return task
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def long_answer(running: Running, task: str) -> AsyncIterator[asyncio.StreamReader]:
+    """Ask for 12 MB: more than the buffers on the way take."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", running.port))
+    reader, writer = await asyncio.open_connection(sock=connection)
+    head = f"GET /v1/tasks/{task}/snapshot HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    await reader.readexactly(1)
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.running, "_UNREAD", 0.2)
+    async with called(max_lag=0.1) as (running, session):
+        task = await long_task(session)
+        async with long_answer(running, task) as reader:
+            await asyncio.sleep(1.0)
+            rest = b""
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                rest = await reader.readexactly(12_000_000)
+
+    assert rest == b""
+
+
+async def test_who_reads_slowly_is_let_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.running, "_UNREAD", 0.3)
+    async with called(max_lag=0.1, idle_timeout=0.1) as (running, session):
+        task = await long_task(session)
+        async with long_answer(running, task) as reader:
+            read = 0
+            while chunk := await reader.read(2**17):
+                read += len(chunk)
+                await asyncio.sleep(0.01)
+
+    assert read > 12_000_000
+
+
+# ------------------------------------------------------------------ limits
+
+
+async def test_too_many_requests_get_429_and_are_told_when_to_come_back() -> None:
+    async with called(rate=0.5, burst=3) as (_, session):
+        statuses = []
+        for _ in range(5):
+            async with session.get("/v1") as answer:
+                statuses.append(answer.status)
+                body = await answer.json()
+        async with session.get("/healthz") as health:
+            assert health.status == 200
+
+    assert statuses == [200, 200, 200, 429, 429]
+    assert answer.headers["Retry-After"] == "2"
+    assert body["error"]["kind"] == "RateLimited"
+    assert body["error"]["retry_after"] > 1
+
+
+async def test_tokens_that_are_tried_out_are_held_up_and_the_right_one_is_not() -> None:
+    async with called(rate=0.01, burst=3, token=["right", "next"]) as (_, session):
+        statuses = []
+        for guess in range(5):
+            async with session.get("/v1", headers={"Authorization": f"Bearer {guess}"}) as answer:
+                statuses.append(answer.status)
+        for token in ("right", "next"):
+            async with session.get("/v1", headers={"Authorization": f"Bearer {token}"}) as answer:
+                statuses.append(answer.status)
+
+    assert statuses == [401, 401, 401, 429, 429, 200, 200]
+
+
+async def test_a_client_of_ours_waits_as_it_is_told() -> None:
+    async with (
+        behind(Local(agents=AGENTS), rate=20.0, burst=2) as running,
+        Client(Gateway(running.url)) as client,
+    ):
+        for text in "abc":
+            task = await client.agent("echo").run(text, idempotency_key=text)
+            assert (await task.result(timeout=20)).text == text
+
+
+async def test_only_so_many_streams_are_open_with_one_token() -> None:
+    one, other = ({"Authorization": f"Bearer {token}"} for token in ("one", "other"))
+    async with called(max_streams=2, token=["one", "other"]) as (running, session):
+        task = await start(session, "ask", "a", **one)
+        path = f"/v1/tasks/{task}/events"
+        async with session.get(path, headers=one), session.get(path, headers=one) as second:
+            async with session.get(path, headers=one) as third:
+                assert (third.status, third.headers["Retry-After"]) == (429, "5")
+            async with session.get(path, headers=other) as theirs:
+                assert theirs.status == 200
+            second.close()
+            await until(lambda: running.open_streams == 1)
+            async with session.get(path, headers=one) as again:
+                assert again.status == 200
+
+
+# ------------------------------------------------------------------ pages of other origins
+
+
+async def test_a_browser_may_ask_first_and_then_do_it() -> None:
+    page = "https://app.example.com"
+    async with called(allowed_origins=[page], token="t") as (_, session):
+        asked = {"Origin": page, "Access-Control-Request-Method": "POST"}
+        async with session.options("/v1/agents/echo/tasks", headers=asked) as preflight:
+            assert preflight.status == 204
+            assert preflight.headers["Access-Control-Allow-Origin"] == page
+            assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+            assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+            assert "Access-Control-Allow-Credentials" not in preflight.headers
+        async with session.options(
+            "/v1", headers=asked | {"Origin": "https://evil.com"}
+        ) as refused:
+            assert refused.status == 403
+            assert "Access-Control-Allow-Origin" not in refused.headers
+        async with session.options("/v1", headers=asked | {"Host": "evil.com"}) as refused:
+            assert refused.status == 403
+        async with session.get("/v1", headers={"Origin": page}) as unknown:
+            assert unknown.status == 401
+            assert unknown.headers["Access-Control-Allow-Origin"] == page
+        bearer = {"Origin": page, "Authorization": "Bearer t"}
+        task = await start(session, "echo", "a", **bearer)
+        async with session.get(f"/v1/tasks/{task}/events", headers=bearer) as stream:
+            assert stream.headers["Access-Control-Allow-Origin"] == page
+
+
+# ------------------------------------------------------------------ TLS
+
+
+async def test_a_certificate_makes_it_https() -> None:
+    trusting = ssl.create_default_context(cafile=str(TLS / "certificate.pem"))
+    options: Any = {"certificate": TLS / "certificate.pem", "private_key": TLS / "key.pem"}
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting))
+
+    async with behind(Local(agents=AGENTS), **options) as running:
+        assert running.url.startswith("https://")
+        async with Client(Gateway(running.url), session_factory=session) as client:
+            task = await client.agent("echo").run("over TLS")
+            assert (await task.result(timeout=10)).text == "over TLS"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key"),
+    [
+        ("nothing.pem", "key.pem"),
+        ("certificate.pem", "nothing.pem"),
+        ("certificate.pem", "certificate.pem"),
+        ("key.pem", "key.pem"),
+        (None, "key.pem"),
+    ],
+)
+async def test_files_that_are_no_certificate_are_refused(certificate: str | None, key: str) -> None:
+    async with Client(Local(agents=AGENTS)) as client:
+        with pytest.raises(ConfigurationError, match="certificate"):
+            async with serve(
+                client,
+                certificate=None if certificate is None else TLS / certificate,
+                private_key=TLS / key,
+            ):
+                pass
+
+
+@pytest.mark.parametrize("bound", ["header_timeout", "idle_timeout", "grace"])
+async def test_a_time_that_is_none_is_refused(bound: str) -> None:
+    async with Client(Local(agents=AGENTS)) as client:
+        with pytest.raises(ConfigurationError, match=bound):
+            async with serve(client, **{bound: -1.0}):  # type: ignore[arg-type]
+                pass
+
+
+# ------------------------------------------------------------------ the log
+
+
+async def test_the_log_has_a_line_for_each_request_and_no_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with called(token="s3cret-token") as (_, session):
+        good = {"Authorization": "Bearer s3cret-token"}
+        async with session.get("/v1?key=s3cret-query", headers=good):
+            pass
+        async with session.get("/v1", headers={"Authorization": "Bearer s3cret-guess"}):
+            pass
+        async with session.get("/v1/tasks/a%0Aforged%20line?x", headers=good):
+            pass
+        task = await start(session, "echo", "s3cret-text", **good)
+        async with session.get(f"/v1/tasks/{task}/events", headers=good) as stream:
+            await stream.content.readany()
+    lines = [r.getMessage() for r in caplog.records if r.name == "rxtasks.server.requests"]
+
+    assert [line.split()[:5] for line in lines[:3]] == [
+        ["127.0.0.1", "token-1", "GET", "/v1", "200"],
+        ["127.0.0.1", "127.0.0.1", "GET", "/v1", "401"],
+        ["127.0.0.1", "token-1", "GET", "/v1/tasks/a%0Aforged%20line", "404"],
+    ]
+    assert len(lines) == 5
+    assert "s3cret" not in caplog.text
+
+
+# ------------------------------------------------------------------ stopping
+
+
+async def test_health_needs_neither_a_token_nor_a_name() -> None:
+    async with (
+        called(token="t") as (_, session),
+        session.get("/healthz", headers={"Host": "10.0.0.7"}) as answer,
+    ):
+        assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+
+
+async def test_what_runs_may_end_when_the_server_stops_and_nothing_new_begins() -> None:
+    local = Local(agents=AGENTS)
+    async with Client(local) as client, aiohttp.ClientSession() as session:
+        async with serve(client, grace=10.0) as running:
+            url = running.url
+            task = await client.agent("short").run("go")
+            stream = await session.get(f"{url}/v1/tasks/{task.id}/events")
+            await stream.content.readany()
+
+            async def look() -> list[tuple[int, str]]:
+                found = []
+                await until(lambda: client_stopping(running))
+                async with session.get(f"{url}/healthz") as health:
+                    found.append((health.status, (await health.json())["status"]))
+                async with session.post(
+                    f"{url}/v1/agents/echo/tasks", json={"text": "late"}
+                ) as late:
+                    found.append((late.status, (await late.json())["error"]["kind"]))
+                return found
+
+            looking = asyncio.create_task(look())
+        rest = await stream.content.read()
+        found = await looking
+        stream.close()
+
+    decoder = SSEDecoder()
+    events = decoder.feed(rest)
+    assert found == [(503, "stopping"), (503, "ClientClosed")]
+    assert json.loads(events[-1].data)["status"] == "completed"
+    assert 1000 <= (decoder.retry or 0) <= 5000
+    assert decoder.retry != 1000 or b"retry: 1000" in rest
+    assert task.status is TaskStatus.COMPLETED
+
+
+def client_stopping(running: Running) -> bool:
+    return running.stopping
+
+
+async def test_what_does_not_end_in_time_is_marked_when_its_client_closes() -> None:
+    local = Local(agents=AGENTS)
+    async with Client(local) as client:
+        async with serve(client, grace=0.1):
+            task = await client.agent("ask").run("go")
+            await until(lambda: True)
+        assert not (await task.poll()).is_final
+    async with Client(local) as later:
+        assert await later.task(task.id).poll() is TaskStatus.CANCELLED
+
+
+# ------------------------------------------------------------------ whose task it is
+
+
+class Site:
+    """An application with users, which mounts the server."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, str] = {}
+
+    async def started(self, request: web.Request, task: Task) -> None:
+        await asyncio.sleep(0)
+        self.owners[task.id] = request.headers["X-User"]
+
+    def authorize(self, request: web.Request, task: Task) -> bool:
+        return self.owners.get(task.id) == request.headers.get("X-User")
+
+
+@asynccontextmanager
+async def mounted(**hooks: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    async with Client(Local(agents=AGENTS)) as client:
+        whole = web.Application()
+        whole.add_subapp("/agents/", server.app(client, **hooks))
+        runner = web.AppRunner(whole, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/agents/"
+        async with aiohttp.ClientSession(url) as session:
+            yield session
+        await runner.cleanup()
+
+
+async def test_each_user_sees_their_own_tasks_only() -> None:
+    site = Site()
+    async with mounted(authorize=site.authorize, started=site.started) as session:
+
+        async def ask(method: str, path: str, user: str, body: Any = None) -> tuple[int, Any]:
+            headers = {"X-User": user, **JSON}
+            async with session.request(method, path, json=body, headers=headers) as answer:
+                if answer.content_type == "text/event-stream":
+                    return answer.status, None
+                return answer.status, await answer.json() if answer.status != 204 else None
+
+        tasks = {
+            user: (await ask("POST", "v1/agents/echo/tasks", user, {"text": "a"}))[1]["id"]
+            for user in ("ann", "bob")
+        }
+        listed = {u: (await ask("GET", "v1/agents/echo/tasks", u))[1]["tasks"] for u in tasks}
+        theirs, none = tasks["bob"], "task_nobody_has"
+        for task in (theirs, f"agent%2Fecho%2F{theirs}", none):
+            answers = [
+                await ask("GET", f"v1/tasks/{task}", "ann"),
+                await ask("GET", f"v1/tasks/{task}/snapshot", "ann"),
+                await ask("GET", f"v1/tasks/{task}/events", "ann"),
+                await ask("POST", f"v1/tasks/{task}/messages", "ann", {"text": "x"}),
+                await ask("POST", f"v1/tasks/{task}/cancel", "ann", {}),
+                await ask("POST", f"v1/tasks/{task}/requests/r", "ann", {"answer": "x"}),
+                await ask("DELETE", f"v1/tasks/{task}", "ann"),
+            ]
+            assert {status for status, _ in answers} == {404}
+            assert {body["error"]["message"] for _, body in answers} == {
+                "there is no such task, or it is not yours"
+            }
+        mine = await ask("GET", f"v1/tasks/{theirs}", "bob")
+        stream = await ask("GET", f"v1/tasks/{theirs}/events", "bob")
+
+    assert {user: [task["id"] for task in found] for user, found in listed.items()} == {
+        user: [task] for user, task in tasks.items()
+    }
+    assert (mine[0], stream[0]) == (200, 200)
+
+
+async def test_a_key_of_one_user_gives_nothing_to_another() -> None:
+    site = Site()
+    body = {"text": "a", "idempotency_key": "k"}
+    async with mounted(authorize=site.authorize, started=site.started) as session:
+
+        async def begin(user: str) -> tuple[int, Any]:
+            async with session.post(
+                "v1/agents/echo/tasks", json=body, headers={"X-User": user}
+            ) as answer:
+                return answer.status, await answer.json()
+
+        first, again, other = await begin("ann"), await begin("ann"), await begin("bob")
+
+    assert first == again
+    assert first[0] == 201
+    assert other[0] == 400
+    assert first[1]["id"] not in json.dumps(other[1])
+    assert len(site.owners) == 1
+
+
+async def test_pages_of_a_listing_hold_what_one_may_see() -> None:
+    site = Site()
+    async with mounted(authorize=site.authorize, started=site.started) as session:
+        for number in range(8):
+            user = "ann" if number % 2 else "bob"
+            await start(session, "echo", str(number), **{"X-User": user})
+        found, cursor = [], None
+        while True:
+            params = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
+            async with session.get(
+                "v1/agents/echo/tasks", params=params, headers={"X-User": "ann"}
+            ) as answer:
+                page = await answer.json()
+            found.append([task["info"]["name"] for task in page["tasks"]])
+            cursor = page["cursor"]
+            if cursor is None:
+                break
+
+    assert found == [["7", "5", "3"], ["1"]]
+
+
+@pytest.mark.parametrize("said", [None, 0, "yes", 1])
+async def test_nothing_but_true_is_a_yes(said: Any) -> None:
+    async def authorize(request: web.Request, task: Task) -> Any:
+        return said
+
+    async with mounted(authorize=authorize) as session:
+        task = await start(session, "echo", "a")
+        async with session.get(f"v1/tasks/{task}") as answer:
+            assert answer.status == 404
+
+
+# ------------------------------------------------------------------ many readers
+
+
+async def test_readers_of_any_speed_see_the_same_in_the_same_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = 0
+    push = readers.Reader.push
+
+    def counted(self: readers.Reader, data: bytes, framed: bytes, now: float) -> bool:
+        nonlocal refused
+        taken = push(self, data, framed, now)
+        refused += not taken
+        return taken
+
+    monkeypatch.setattr(readers.Reader, "push", counted)
+    async with called(max_lag=30.0) as (running, session):
+        task = await start(session, "ask", "go")
+        path = f"/v1/tasks/{task}/events"
+        told = asyncio.Event()
+
+        async def read(pause: float, version: str) -> list[tuple[str, str]]:
+            connection = socket.socket()
+            if pause:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(connection, ("127.0.0.1", running.port))
+            reader, writer = await asyncio.open_connection(sock=connection)
+            head = f"GET {path} {version}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            body = b""
+            await told.wait()
+            await asyncio.sleep(pause)
+            while chunk := await reader.read(2**20):
+                body += chunk
+            writer.close()
+            said, _, body = body.partition(b"\r\n\r\n")
+            if b"chunked" in said:
+                body = unchunked(body)
+            events = SSEDecoder().feed(body)
+            return [(e.id, e.data) for e in events if e.event != "live"]
+
+        reading = [
+            asyncio.create_task(read(pause, version))
+            for pause, version in [
+                (0.0, "HTTP/1.1"),
+                (0.3, "HTTP/1.1"),
+                (0.0, "HTTP/1.0"),
+                (0.6, "HTTP/1.0"),
+            ]
+        ]
+        await until(lambda: running.open_streams == 4)
+        for number in range(8):
+            said = {"text": f"{number}:" + "x" * 1_000_000}
+            async with session.post(f"/v1/tasks/{task}/messages", json=said):
+                pass
+        told.set()
+        async with session.delete(f"/v1/tasks/{task}", headers=JSON):
+            pass
+        async with asyncio.timeout(20):
+            seen = await asyncio.gather(*reading)
+
+    assert refused > 0  # some were behind, and went on by themselves
+    ids = [each for each, _ in seen[0][:-1]]  # the end has no position of its own
+    assert ids == sorted(ids, key=lambda each: int(each.partition(":")[2]))
+    assert len(set(ids)) == len(ids)
+    assert sum("xxx" in data for _, data in seen[0]) >= 8
+    assert seen[1] == seen[2] == seen[3] == seen[0]
+
+
+def unchunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        whole += body[:length]
+        assert body[length : length + 2] == b"\r\n"
+        body = body[length + 2 :]
+    return whole
