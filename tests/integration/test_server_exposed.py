@@ -185,14 +185,14 @@ async def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.Monke
 
 
 async def test_who_reads_slowly_is_let_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.running, "_UNREAD", 0.3)
+    monkeypatch.setattr(server.running, "_UNREAD", 1.5)
     async with called(max_lag=0.1, idle_timeout=0.1) as (running, session):
         task = await long_task(session)
         async with long_answer(running, task) as reader:
             read = 0
             while chunk := await reader.read(2**17):
                 read += len(chunk)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)  # which adds up to more than the patience
 
     assert read > 12_000_000
 
