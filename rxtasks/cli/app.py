@@ -73,6 +73,8 @@ def serve(
     platform: Literal["local", "opencode", "relevance", "swarmlord"] = "local",
     agents: str | None = None,
     path: Where = Path(),
+    db: Annotated[Path | None, Parameter(name="--db")] = None,
+    allow_command: Flag = False,
     debug: Flag = False,
     exposure: Exposure = _EXPOSURE,
 ) -> int:
@@ -87,14 +89,19 @@ def serve(
         platform: Where the agents are; the environment has what else has to be known of it.
         agents: Your agents, a mapping by name, as package.module:name; else survey and echo.
         path: The directory that the agent survey looks at.
+        db: File that keeps the tasks; without one, they end with the server.
+        allow_command: Serve the agent command, which runs shell commands; only with a token.
         debug: Show tracebacks of errors, and what the library logs.
         exposure: How it is exposed.
     """
     del debug
     from rxtasks.cli.serve import serve
 
-    if platform != "local" and agents is not None:
-        raise UsageError("--agents is for agents in this process: leave it or --platform out")
+    if platform != "local" and (agents is not None or db is not None or allow_command):
+        raise UsageError(
+            "--agents, --db and --allow-command are for agents in this process: leave them out, "
+            "or --platform out"
+        )
     elsewhere = None if platform == "local" else Reach(platform=platform)
     serving = serve(
         host,
@@ -104,6 +111,8 @@ def serve(
         agents=agents,
         path=path,
         exposure=exposure,
+        db=db,
+        allow_command=allow_command,
         elsewhere=elsewhere,
     )
     return running.run(serving)

@@ -29,13 +29,23 @@ async def serve(
     names: Sequence[str],
     agents: str | None,
     path: Path,
+    db: Path | None = None,
+    allow_command: bool = False,
     elsewhere: Reach | None = None,
     exposure: Exposure | None = None,
 ) -> int:
     """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
     exposure = exposure or Exposure()
+    token = tokens_from(token_file) or None
+    if allow_command and token is None:
+        raise UsageError(
+            "--allow-command lets whoever reaches this server do what you may, so it needs a token "
+            f"also on this machine: --token-file or {TOKEN}"
+        )
     if elsewhere is None:
-        platform: Platform = embedded(agents, path, webhooks=exposure.sender())
+        platform: Platform = embedded(
+            agents, path, webhooks=exposure.sender(), db=db, allow_command=allow_command
+        )
     elif exposure.webhook_secret_file is None:
         platform = platform_at(elsewhere)
     else:
@@ -43,7 +53,7 @@ async def serve(
             "webhooks are delivered for agents in this process: leave --webhook-secret-file or "
             "--platform out"
         )
-    token, options = tokens_from(token_file) or None, exposure.options()
+    options = exposure.options()
     exposure.start_log()
     async with serving(platform, host, port, token=token, names=names, **options) as running:
         print(f"serving on {running.url}", flush=True)
@@ -76,7 +86,10 @@ async def serving(
         UsageError: The port is taken, the host is none, it needs a token, or an option is wrong.
     """
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(platform))
+        try:
+            client = await stack.enter_async_context(Client(platform))
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
         context = server.serve(
             client, host=host, port=port, token=token, allowed_hosts=names, **options
         )

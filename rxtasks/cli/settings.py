@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from rxtasks.errors import ConfigurationError
 from rxtasks.local import Agent
+from rxtasks.local.agents import checked
+from rxtasks.local.command import command
 from rxtasks.platforms.local import Local
 
 if TYPE_CHECKING:
@@ -99,25 +101,46 @@ def tokens_from(
     return tokens
 
 
-def embedded(agents: str | None, path: Path, *, webhooks: WebhookSender | None = None) -> Local:
+def embedded(
+    agents: str | None,
+    path: Path,
+    *,
+    webhooks: WebhookSender | None = None,
+    db: Path | None = None,
+    allow_command: bool = False,
+) -> Local:
     """Make the embedded platform, with the user's agents or the built-in ones.
 
     Args:
         agents: Where a mapping of agents is, as `package.module:name`; None: the built-in ones.
         path: The directory that `survey` surveys.
         webhooks: What delivers webhooks; None: nothing does.
+        db: The file that keeps the tasks, if there is one.
+        allow_command: Whether the agent `command` is among the agents.
 
     Raises:
         UsageError: There is no such mapping, or no such directory.
     """
-    if agents is None:
-        from rxtasks.cli.survey import built_in
-
-        return Local(built_in(directory(path)), webhooks=webhooks)
     try:
-        return Local(_loaded(agents), webhooks=webhooks)
+        made = _agents(agents, path, allow_command=allow_command)
+        return Local(made, path=db, webhooks=webhooks)
     except ConfigurationError as error:
         raise UsageError(f"{agents} cannot be used: {error}") from None
+
+
+def _agents(name: str | None, path: Path, *, allow_command: bool) -> Mapping[str, Agent]:
+    agents: Mapping[str, Agent]
+    if name is None:
+        from rxtasks.cli.survey import built_in
+
+        agents = built_in(directory(path))
+    else:
+        agents = _loaded(name)
+    if not allow_command:
+        return agents
+    if "command" in checked(agents):
+        raise UsageError(f"{name} has a 'command' of its own: leave out --allow-command")
+    return {**agents, "command": command()}
 
 
 def _loaded(name: str) -> Mapping[str, Agent]:

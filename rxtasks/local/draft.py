@@ -28,6 +28,20 @@ class Draft:
     thoughts: list[list[str]] = field(default_factory=list[list[str]])
     in_thought: bool = False
 
+    def type(self, text: str, position: int) -> None:
+        """Add a piece of text, which stands at a position."""
+        self.in_thought = False
+        self.typed.append(text)
+        self.last = position
+
+    def think(self, text: str, position: int) -> None:
+        """Add a piece of thought, which stands at a position."""
+        if not self.in_thought:
+            self.thoughts.append([])
+            self.in_thought = True
+        self.thoughts[-1].append(text)
+        self.last = position
+
     @property
     def text(self) -> str:
         """All of its text so far."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-import msgspec
-from msgspec.structs import replace
 
 from rxtasks.errors import ClientClosed, ConfigurationError, TaskNotFound
 from rxtasks.local.agents import Agent, not_found
+from rxtasks.local.inputs import Said, check_text, digest_of, loaded
+from rxtasks.local.limits import Limits
 from rxtasks.local.runner import Runner
 from rxtasks.local.state import TaskState
-from rxtasks.local.store import KeyUse, Store
+from rxtasks.local.store import KeyUse, Query, Store
 from rxtasks.local.yields import plain
-from rxtasks.models import Attachment
+from rxtasks.models import Attachment, TaskInfo
+
+_NOTHING_TO_DO = nullcontext()
 
 
 class Host:
@@ -29,14 +29,21 @@ class Host:
         runner: Their turns.
     """
 
-    def __init__(self, agents: Mapping[str, Agent], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        agents: Mapping[str, Agent],
+        clock: Callable[[], datetime],
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
         self.store: Store = Store(clock)
-        self.runner: Runner = Runner(agents)
+        self.runner: Runner = Runner(agents, limits)
         self._agents = agents
         self._clients = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def enter(self) -> None:
+    # ------------------------------------------------------------------ clients
+
+    async def enter(self) -> None:
         """Let one more client in, on the running loop.
 
         Raises:
@@ -82,6 +89,8 @@ class Host:
         if asyncio.get_running_loop() is not self._loop:
             raise _other_loop()
 
+    # ------------------------------------------------------------------ reading
+
     def check_agent(self, agent_id: str) -> None:
         """Refuse a name that no agent goes by.
 
@@ -91,17 +100,27 @@ class Host:
         if agent_id not in self._agents:
             raise not_found(agent_id, self._agents)
 
-    def find(self, task_id: str, agent_id: str | None) -> TaskState:
+    async def find(self, task_id: str, agent_id: str | None = None) -> TaskState:
         """Look up a task.
 
         Raises:
             TaskNotFound: There is none, or it is one of another agent.
         """
         self.check_open()
-        state = self.store.get(task_id)
+        state = await self._get(task_id)
         if agent_id is not None and agent_id != state.agent_id:
             raise TaskNotFound(f"task {task_id!r} is one of {state.agent_id!r}, not {agent_id!r}")
         return state
+
+    async def list(self, query: Query) -> Sequence[TaskInfo]:
+        """List tasks."""
+        return self.store.list(query)
+
+    def following(self, state: TaskState) -> AbstractContextManager[None]:  # noqa: ARG002 - all is here
+        """Keep the log of a task as new as it can be while the block runs."""
+        return _NOTHING_TO_DO
+
+    # ------------------------------------------------------------------ writing
 
     async def start(
         self,
@@ -113,46 +132,65 @@ class Host:
     ) -> KeyUse:
         """Start a task, unless the key was used before."""
         self.check_open()
-        _check_text(text)
+        check_text(text)
         self.check_agent(agent_id)
         try:
             plain_options = plain(dict(options), "the options of run()")
         except TypeError as error:
             raise ConfigurationError(str(error)) from None
-        files = [await _loaded(each) for each in attachments]
+        files = [await loaded(each) for each in attachments]
         self.check_open()
-        digest = _digest(key, "start", agent_id, text, files, plain_options)
-        known = self.store.use_of(key, digest)
-        if known is not None:
-            return known
-        return self._accept(self.store.create(agent_id, plain_options), text, files, key, digest)
+        digest = digest_of(key, "start", agent_id, text, files, plain_options)
+        return await self._start(agent_id, plain_options, Said(text, files, key, digest))
 
     async def send(
         self, state: TaskState, text: str, attachments: Sequence[Attachment], key: str | None
     ) -> KeyUse:
         """Accept a follow-up message, unless the key was used before."""
-        _check_text(text)
-        files = [await _loaded(each) for each in attachments]
-        self.find(state.id, None)  # it may have been deleted meanwhile
-        digest = _digest(key, "send", state.id, text, files, None)
-        known = self.store.use_of(key, digest)
-        return known or self._accept(state, text, files, key, digest)
+        check_text(text)
+        files = [await loaded(each) for each in attachments]
+        state = await self.find(state.id)  # it may have been deleted meanwhile
+        digest = digest_of(key, "send", state.id, text, files, None)
+        return await self._send(state, Said(text, files, key, digest))
+
+    async def cancel(self, state: TaskState) -> None:
+        """Cancel the running turn of a task, and those that wait."""
+        await self.runner.cancel(state)
+
+    async def respond(self, state: TaskState, request_id: str, answer: str) -> None:
+        """Answer a question of a running agent."""
+        self.runner.respond(state, request_id, answer)
 
     async def end(self, state: TaskState) -> None:
         """Delete a task: nobody finds it from now on; its log closes when its turn has ended."""
         self.store.remove(state.id)
         await self.runner.end(state)
 
-    def _accept(
-        self,
-        state: TaskState,
-        text: str,
-        files: Sequence[Attachment],
-        key: str | None,
-        digest: bytes,
-    ) -> KeyUse:
-        use = KeyUse(digest, state.id, state.accept(text, files))
-        self.store.keep_use(key, use)
+    async def prune(self, before: datetime) -> int:
+        """Delete the tasks at rest that have not changed since a moment; say how many."""
+        old = [state for state in self.store if state.at_rest and state.updated_at < before]
+        for state in old:
+            self.store.remove(state.id)
+            state.log.close()
+        return len(old)
+
+    # ------------------------------------------------------------------ what a store elsewhere adds
+
+    async def _get(self, task_id: str) -> TaskState:
+        return self.store.get(task_id)
+
+    async def _start(self, agent_id: str, options: Mapping[str, Any], said: Said) -> KeyUse:
+        known = self.store.use_of(said.key, said.digest)
+        return known or self.accept(self.store.create(agent_id, options), said)
+
+    async def _send(self, state: TaskState, said: Said) -> KeyUse:
+        known = self.store.use_of(said.key, said.digest)
+        return known or self.accept(state, said)
+
+    def accept(self, state: TaskState, said: Said) -> KeyUse:
+        """Take a message, with which a turn begins as soon as those before it have ended."""
+        use = KeyUse(said.digest, state.id, state.accept(said.text, said.files))
+        self.store.keep_use(said.key, use)
         self.runner.wake(state)
         return use
 
@@ -162,36 +200,3 @@ def _other_loop() -> ConfigurationError:
         "this Local is in use on another event loop: make one for each loop, "
         "or close the clients over there first"
     )
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"the text is no Unicode text: {error}") from None
-
-
-async def _loaded(attachment: Attachment) -> Attachment:
-    """Give an attachment whose bytes are at hand, if they are on this machine."""
-    given = (attachment.data, attachment.path, attachment.url)
-    if sum(each is not None for each in given) != 1:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} needs exactly one of data, path and url"
-        )
-    if attachment.path is None:
-        return attachment
-    try:
-        data = await asyncio.to_thread(Path(attachment.path).read_bytes)
-    except OSError as error:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} cannot be read: {error.strerror}"
-        ) from error
-    return replace(attachment, data=data, path=None)
-
-
-def _digest(key: str | None, *content_of_key: Any) -> bytes:
-    """Hash what comes with a key, so that the key cannot be used for something else."""
-    if key is None:
-        return b""
-    content = msgspec.json.encode(content_of_key, order="deterministic")
-    return hashlib.blake2b(content, digest_size=16).digest()

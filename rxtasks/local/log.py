@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from rxtasks.models import Message, TaskInfo, ThinkingMessage, TypingMessage
@@ -19,11 +19,26 @@ class ItemLog:
     An entry that nobody needs any more is dropped; the positions of the others stay as they are.
     Readers keep a position, not a queue: an append wakes those that wait, once, whatever number of
     entries follows before they run.
+
+    Attributes:
+        on_append: Called after each append; for who keeps a copy of the log elsewhere.
     """
 
-    __slots__ = ("_closed", "_items", "_last", "_positions", "_waiters")
+    __slots__ = (
+        "_closed",
+        "_dropped",
+        "_items",
+        "_last",
+        "_positions",
+        "_saved",
+        "_waiters",
+        "on_append",
+    )
 
     def __init__(self) -> None:
+        self.on_append: Callable[[], None] | None = None
+        self._saved = 0
+        self._dropped: list[int] = []
         self._positions: list[int] = []
         self._items: list[LogItem] = []
         self._last = 0
@@ -43,14 +58,20 @@ class ItemLog:
         """Whether readers that have read everything are to stop."""
         return self._closed
 
-    def append(self, item: LogItem) -> int:
-        """Add an entry and give its position."""
-        self._last += 1
+    def append(self, item: LogItem, position: int | None = None) -> int:
+        """Add an entry and give its position, which is the next one unless it is given."""
+        self._last = self._last + 1 if position is None else position
         self._positions.append(self._last)
         self._items.append(item)
         if self._waiters:
             self._wake()
+        if self.on_append is not None:
+            self.on_append()
         return self._last
+
+    def skip(self, count: int) -> None:
+        """Leave positions out."""
+        self._last += count
 
     def after(self, position: int) -> tuple[Sequence[int], Sequence[LogItem]]:
         """Give what stands after a position: the positions, and the entries at them."""
@@ -62,17 +83,39 @@ class ItemLog:
         index = bisect_left(self._positions, position)
         if index < len(self._positions) and self._positions[index] == position:
             del self._positions[index], self._items[index]
+            if position <= self._saved:
+                self._dropped.append(position)
 
     def drop_deltas(self, message_id: str, first: int) -> None:
         """Forget all deltas of a message, the first of which stands at a position."""
         start = bisect_left(self._positions, first)
+        positions, items = self._positions[start:], self._items[start:]
         kept = [
             (position, item)
-            for position, item in zip(self._positions[start:], self._items[start:], strict=True)
+            for position, item in zip(positions, items, strict=True)
             if not isinstance(item, ThinkingMessage | TypingMessage) or item.id != message_id
         ]
         self._positions[start:] = [position for position, _ in kept]
         self._items[start:] = [item for _, item in kept]
+        saved = positions[: bisect_right(positions, self._saved)]
+        self._dropped += set(saved).difference(self._positions[start:])
+
+    # ------------------------------------------------------------------ a copy elsewhere
+
+    def unsaved(self) -> tuple[list[tuple[int, LogItem]], list[int]]:
+        """Give what a copy lacks since the last call: new entries, and positions to forget."""
+        start = bisect_right(self._positions, self._saved)
+        entries = list(zip(self._positions[start:], self._items[start:], strict=True))
+        dropped, self._dropped = self._dropped, []
+        self._saved = self._last
+        return entries, dropped
+
+    def mark_saved(self) -> None:
+        """Count everything that stands in the log as known to the copy."""
+        self._saved = self._last
+        self._dropped.clear()
+
+    # ------------------------------------------------------------------ waiting
 
     async def changed(self, position: int) -> None:
         """Wait until something stands after a position, or the log is closed."""

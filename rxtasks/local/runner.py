@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from rxtasks.local.agents import Agent
+from rxtasks.local.limits import Allowance, Limits, Slots
 from rxtasks.local.state import TaskState
 from rxtasks.local.turn import Turn, no_request
 
@@ -18,8 +19,11 @@ GRACE = 5.0
 class Runner:
     """Holds what runs; what came of it is in the `TaskState`."""
 
-    def __init__(self, agents: Mapping[str, Agent]) -> None:
+    def __init__(self, agents: Mapping[str, Agent], limits: Limits) -> None:
         self._agents = agents
+        self._limits = limits
+        self._is_limited = limits != Limits()
+        self._slots = Slots(limits.max_running)
         self._turns: dict[str, Turn] = {}
         self._running: dict[Turn, asyncio.Task[None]] = {}
         self._timers: dict[Turn, asyncio.TimerHandle] = {}
@@ -30,6 +34,9 @@ class Runner:
             return
         turn = Turn(state, self._agents[state.agent_id])
         self._turns[state.id] = turn
+        if self._is_limited:
+            expire = partial(self._expire, turn)
+            turn.allowance = Allowance(self._slots, self._limits.time_limit, expire)
         # Not the loop's task factory: an eager one would run the agent before this returns.
         running = asyncio.Task(turn.run(), name=f"rxtasks.local {state.id} turn {turn.number}")
         self._running[turn] = running
@@ -71,6 +78,13 @@ class Runner:
                 while self._running:
                     await asyncio.wait(tuple(self._running.values()))
 
+    def forsake(self, state: TaskState) -> None:
+        """Stop the turn of a task that belongs to somebody else now; nothing is written of it."""
+        turn = self._turns.pop(state.id, None)
+        if turn is not None:
+            turn.forsake()
+            self._running[turn].cancel()
+
     async def aclose(self) -> None:
         """Cancel all turns and wait until they have ended, for `GRACE` seconds at most."""
         turns = tuple(self._running)
@@ -85,9 +99,15 @@ class Runner:
     def _cancel(self, turn: Turn) -> None:
         if turn.ended.is_set():
             return
-        before = turn.cancelled
         turn.mark_cancelled()
-        if before:
+        self._stop(turn)
+
+    def _expire(self, turn: Turn) -> None:
+        turn.mark_overdue(self._limits.time_limit or 0.0)
+        self._stop(turn)
+
+    def _stop(self, turn: Turn) -> None:
+        if turn in self._timers:
             return
         loop = asyncio.get_running_loop()
         self._timers[turn] = loop.call_later(GRACE, partial(self._abandon, turn))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
 from rxtasks.errors import ConfigurationError, TaskNotFound
-from rxtasks.local.state import TaskState
-from rxtasks.models import TaskStatus, UserMessage
-
-_TICK = timedelta(microseconds=1)
+from rxtasks.local.state import TICK, TaskState
+from rxtasks.local.yields import new_id
+from rxtasks.models import TaskInfo, TaskStatus
 
 
 class KeyUse(Struct, frozen=True):
@@ -27,6 +26,48 @@ class KeyUse(Struct, frozen=True):
     digest: bytes
     task_id: str
     turn: int
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """Which tasks of an agent to list, and in which order.
+
+    Attributes:
+        agent_id: The agent.
+        status: Only those with this status.
+        search: Only those whose name or first text contains this, whatever its case.
+        sort: "created_at" or "updated_at", with a "-" for newest first.
+        limit: How many at most.
+    """
+
+    agent_id: str
+    status: TaskStatus | None = None
+    search: str | None = None
+    sort: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked.
+
+        Raises:
+            ConfigurationError: There is no such order, or the limit is negative.
+        """
+        if self.limit is not None and self.limit < 0:
+            raise ConfigurationError(f"a limit is a number of tasks, not {self.limit}")
+        if self.by not in ("created_at", "updated_at"):
+            raise ConfigurationError(
+                f"tasks cannot be sorted by {self.sort!r}; there are 'created_at', "
+                "'-created_at', 'updated_at' and '-updated_at'"
+            )
+
+    @property
+    def by(self) -> str:
+        """By which time they are sorted."""
+        return "created_at" if self.sort is None else self.sort.removeprefix("-")
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether the latest time comes first."""
+        return self.sort is None or self.sort.startswith("-")
 
 
 class Store:
@@ -47,14 +88,36 @@ class Store:
         at = self._clock()
         if at.tzinfo is None:
             raise ConfigurationError("the clock has to give aware datetimes: datetime.now(UTC)")
-        self._last = max(at.astimezone(UTC), self._last + _TICK)
+        self._last = max(at.astimezone(UTC), self._last + TICK)
         return self._last
 
     def create(self, agent_id: str, options: Mapping[str, Any]) -> TaskState:
         """Add a task, which has no message yet."""
-        state = TaskState(agent_id, options, self.now)
+        state = self.make(agent_id, options)
         self._tasks[state.id] = state
         return state
+
+    def make(self, agent_id: str, options: Mapping[str, Any]) -> TaskState:
+        """Make a task without adding it."""
+        at = self.now()
+        info = TaskInfo(id=new_id("task", at), agent_id=agent_id, created_at=at, turn=0)
+        return TaskState(info, options, self.now)
+
+    def add(self, state: TaskState) -> None:
+        """Add a task that was made before."""
+        self._tasks[state.id] = state
+
+    def forget(self, task_id: str) -> None:
+        """Let go of a task that is kept elsewhere."""
+        self._tasks.pop(task_id, None)
+
+    def clear(self) -> None:
+        """Let go of all tasks, which are kept elsewhere."""
+        self._tasks.clear()
+
+    def peek(self, task_id: str) -> TaskState | None:
+        """Look up a task; None: it is not here."""
+        return self._tasks.get(task_id)
 
     def get(self, task_id: str) -> TaskState:
         """Look up a task.
@@ -91,54 +154,45 @@ class Store:
             ConfigurationError: It was used with other content.
         """
         use = None if key is None else self._keys.get(key)
-        if use is not None and use.digest != digest:
-            raise ConfigurationError(
-                f"the idempotency key {key!r} was used before, with other content: "
-                "a new message needs a new key"
-            )
-        return use
+        return None if use is None else check_use(key, digest, use)
 
     def keep_use(self, key: str | None, use: KeyUse) -> None:
         """Remember what a key was used for."""
         if key is not None:
             self._keys[key] = use
 
-    def find(
-        self, agent_id: str, *, status: TaskStatus | None, search: str | None, sort: str | None
-    ) -> Sequence[TaskState]:
-        """List an agent's tasks.
-
-        Args:
-            agent_id: The agent.
-            status: Only those with this status.
-            search: Only those whose name or first text contains this, whatever its case.
-            sort: "created_at" or "updated_at", with a "-" for newest first; None: "-created_at".
-
-        Raises:
-            ConfigurationError: There is no such order.
-        """
-        order = "-created_at" if sort is None else sort
-        if order.removeprefix("-") not in ("created_at", "updated_at"):
-            raise ConfigurationError(
-                f"tasks cannot be sorted by {order!r}; there are 'created_at', '-created_at', "
-                "'updated_at' and '-updated_at'"
-            )
-        wanted = None if search is None else search.casefold()
+    def list(self, query: Query) -> Sequence[TaskInfo]:
+        """List an agent's tasks."""
+        wanted = None if query.search is None else query.search.casefold()
         found = [
             state
             for state in self._tasks.values()
-            if state.agent_id == agent_id
-            and (status is None or state.info.status == status)
-            and (wanted is None or wanted in _searchable(state))
+            if state.agent_id == query.agent_id
+            and (query.status is None or state.info.status == query.status)
+            and (wanted is None or wanted in searchable(state))
         ]
-        by_update = order.endswith("updated_at")
+        by_update = query.by == "updated_at"
         found.sort(
             key=lambda state: state.updated_at if by_update else state.created_at,
-            reverse=order.startswith("-"),
+            reverse=query.newest_first,
         )
-        return found
+        return [state.info for state in found[: query.limit]]
 
 
-def _searchable(state: TaskState) -> str:
-    first: UserMessage = state.input(1)
-    return f"{state.info.name or ''}\n{first.text}".casefold()
+def check_use(key: str | None, digest: bytes, use: KeyUse) -> KeyUse:
+    """Give what a key was used for, if it was the same.
+
+    Raises:
+        ConfigurationError: It was used with other content.
+    """
+    if use.digest != digest:
+        raise ConfigurationError(
+            f"the idempotency key {key!r} was used before, with other content: "
+            "a new message needs a new key"
+        )
+    return use
+
+
+def searchable(state: TaskState) -> str:
+    """The text in which a search looks."""
+    return f"{state.info.name or ''}\n{state.input(1).text}".casefold()

@@ -10,10 +10,10 @@ from typing import cast
 from rxtasks.errors import ConfigurationError
 from rxtasks.local.agents import Agent
 from rxtasks.local.context import Context, check_answer
+from rxtasks.local.limits import Allowance
 from rxtasks.local.state import TaskState
 from rxtasks.local.yields import Said, Spending, Thinking, ToolRun, Typing, Yield, new_id, plain
 from rxtasks.models import (
-    AgentErrorMessage,
     InputRequest,
     TaskStatus,
     ToolMessage,
@@ -46,12 +46,15 @@ class Turn:
         state: The task.
         number: Which turn of the task this is, from 1.
         ended: Set when everything of this turn is in the log.
+        allowance: Its slot and its time, if they are limited.
     """
 
     def __init__(self, state: TaskState, agent: Agent) -> None:
         self.state = state
         self.number: int = state.ended + 1
         self.ended: asyncio.Event = asyncio.Event()
+        self.allowance: Allowance | None = None
+        self._overdue: TimeoutError | None = None
         self._agent = agent
         self._cancelled_through = 0
         self._answers: dict[str, asyncio.Future[str]] = {}
@@ -64,7 +67,7 @@ class Turn:
             agent_id=state.agent_id,
             options=state.options,
             ask=self._ask,
-            is_cancelled=lambda: self.cancelled,
+            is_cancelled=lambda: self.cancelled or self._overdue is not None,
         )
 
     @property
@@ -73,7 +76,9 @@ class Turn:
         return self._cancelled_through > 0
 
     async def run(self) -> None:
-        """Run the agent to its end."""
+        """Run the agent to its end, as soon as its allowance lets it begin."""
+        if self.allowance is not None:
+            await self.allowance.begin()
         self.state.begin_turn()
         # An agent is an async generator function: that was checked when the platform was made.
         source = cast("AsyncGenerator[Yield, None]", self._agent(self._context))
@@ -92,6 +97,15 @@ class Turn:
     def mark_cancelled(self) -> None:
         """Count this turn, and all that wait at this moment, as cancelled."""
         self._cancelled_through = self.state.accepted
+
+    def mark_overdue(self, seconds: float) -> None:
+        """Count this turn as failed, since it has taken longer than it may."""
+        self._overdue = TimeoutError(f"the turn has taken longer than its {seconds:g} seconds")
+
+    def forsake(self) -> None:
+        """Write nothing any more: the task belongs to somebody else."""
+        self.ended.set()
+        self._let_go()
 
     # ------------------------------------------------------------------ what was yielded
 
@@ -149,6 +163,8 @@ class Turn:
         self._answers[request.id] = answer
         requests = (*self.state.info.requests, request)
         self.state.update(status=TaskStatus.ACTION, requests=requests)
+        if self.allowance is not None:
+            self.allowance.pause()
         try:
             return await answer
         finally:
@@ -176,6 +192,8 @@ class Turn:
         left = tuple(each for each in self.state.info.requests if each.id != request_id)
         status = TaskStatus.ACTION if left else TaskStatus.RUNNING
         self.state.update(status=status, requests=left)
+        if self.allowance is not None and not left:
+            self.allowance.resume()
 
     # ------------------------------------------------------------------ the end
 
@@ -188,33 +206,29 @@ class Turn:
         if self.ended.is_set():
             return
         self.ended.set()
-        for answer in self._answers.values():
-            answer.cancel()
-        self._answers.clear()
-        if isinstance(error, asyncio.CancelledError):
+        self._let_go()
+        if self._overdue is not None:
+            error = self._overdue
+        elif isinstance(error, asyncio.CancelledError):
             if not self.cancelled:  # not by us, but by the end of the loop, say
                 self.mark_cancelled()
         elif error is not None:
             _log.warning(
                 "agent %r failed in task %s", self.state.agent_id, self.state.id, exc_info=error
             )
-        if self.state.draft is not None:
-            self.state.say(None)
-        failed = error is not None and not self.cancelled
-        reason = "" if error is None else _reason(error)
-        self._close_tools((reason,) if failed else ())
-        if failed:
-            self.state.put(AgentErrorMessage(errors=(reason,), last_error=reason))
         if self.cancelled:
             self.state.end_turns(self._cancelled_through, TaskStatus.CANCELLED)
+        elif error is not None:
+            self.state.end_turns(self.number, TaskStatus.ERROR, (_reason(error),))
         else:
-            status = TaskStatus.ERROR if failed else TaskStatus.COMPLETED
-            self.state.end_turns(self.number, status)
+            self.state.end_turns(self.number, TaskStatus.COMPLETED)
 
-    def _close_tools(self, errors: tuple[str, ...]) -> None:
-        for tool in self.state.open_tools:
-            run = _as_run(tool)
-            self._take_tool(run.failed(*errors) if errors else run.cancelled())
+    def _let_go(self) -> None:
+        for answer in self._answers.values():
+            answer.cancel()
+        self._answers.clear()
+        if self.allowance is not None:
+            self.allowance.end()
 
 
 def no_request(state: TaskState, request_id: str) -> ConfigurationError:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rxtasks.errors import ConfigurationError, UnsupportedOperation
 from rxtasks.local.agents import Agent, AgentInfo, checked, described
 from rxtasks.local.host import Host
-from rxtasks.local.log import LogItem
+from rxtasks.local.limits import Limits
 from rxtasks.local.state import TaskState
-from rxtasks.local.store import KeyUse
-from rxtasks.models import Attachment, TaskInfo, TaskStatus
+from rxtasks.local.store import KeyUse, Query
+from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import (
     Accepted,
     AgentRef,
     Batch,
     Capabilities,
-    Fact,
     Listed,
-    Metadata,
-    Partial,
     Snapshot,
-    StreamItem,
     TaskRef,
     Want,
 )
+from rxtasks.platforms.embedded import check_kind, facts_since, item, metadata, position_of
 from rxtasks.platforms.reports import Reports
 
 if TYPE_CHECKING:
@@ -43,34 +42,60 @@ def _utc_now() -> datetime:
 
 
 class Local:
-    """Runs agents that are async generator functions, in this process and its memory.
+    """Runs agents that are async generator functions, in this process.
 
     Several clients may share one `Local`: its tasks belong to it, not to the client that started
     them. When the last client leaves, what still runs is cancelled; the tasks stay, so a client
     that comes later finds them.
+
+    With a `path`, tasks are in a file and outlive the process. What `run` and `send` have returned
+    for is in it; what was typed, a moment later. Several processes of one machine may use the same
+    file: each of them finds, follows and steers the tasks of the others. A turn whose process is
+    gone ends with the status `error`, "interrupted".
     """
 
     def __init__(
         self,
         agents: Mapping[str, Agent],
         *,
+        path: str | os.PathLike[str] | None = None,
+        owner_timeout: float = 10.0,
+        max_running: int | None = None,
+        time_limit: float | None = None,
         clock: Callable[[], datetime] = _utc_now,
         webhooks: WebhookSender | None = None,
     ) -> None:
-        """Make the platform; nothing runs before a client starts a task.
+        """Make the platform; nothing runs and no file is opened before a client enters.
 
         Args:
             agents: Async generator functions by the names that they go by.
+            path: The file that holds the tasks, made if there is none; None: they are in memory.
+            owner_timeout: Seconds without a sign of life after which a process that shares the file
+                counts as gone.
+            max_running: How many turns run at once; the others wait with the status `queued`. One
+                that waits for an answer does not count.
+            time_limit: Seconds that a turn may take before it ends with the status `error`; waiting
+                for a slot or an answer does not count.
             clock: Gives the present as an aware datetime.
             webhooks: Delivers what `run(..., webhook=url)` asks for; None: nothing does. It is
                 closed along with the last client.
 
         Raises:
-            ConfigurationError: Something in `agents` is no agent.
+            ConfigurationError: Something in `agents` is no agent, or a limit is not positive.
         """
         self._agents = checked(agents)
-        self._host = Host(self._agents, clock)
         self._reports = Reports(webhooks)
+        limits = Limits(max_running=max_running, time_limit=time_limit)
+        if not owner_timeout > 0:
+            raise ConfigurationError(f"owner_timeout is more than 0 seconds, not {owner_timeout}")
+        if path is None:
+            self._host = Host(self._agents, clock, limits)
+            return
+        from rxtasks.local.disk.host import DurableHost  # noqa: PLC0415 - who needs no SQLite
+
+        self._host = DurableHost(
+            self._agents, clock, limits, path=Path(path), owner_timeout=owner_timeout
+        )
 
     @property
     def name(self) -> str:
@@ -89,12 +114,13 @@ class Local:
         return described(self._agents)
 
     async def open(self, options: HttpOptions) -> None:  # noqa: ARG002 - there is no HTTP
-        """Let one more client use it, on the running loop.
+        """Let one more client use it, on the running loop; the first one opens the file.
 
         Raises:
-            ConfigurationError: A client on another loop uses it.
+            ConfigurationError: A client on another loop uses it. Or the file cannot be opened, is
+                damaged, or was written by a newer version: then it is left as it is.
         """
-        self._host.enter()
+        await self._host.enter()
 
     async def aclose(self) -> None:
         """Let one client leave; the last one cancels what runs (5 seconds at most), ends streams.
@@ -127,12 +153,12 @@ class Local:
                 read, the key was used with other content, or the webhook is none.
             UnsupportedOperation: A workforce is asked for, or a webhook, and there is no sender.
         """
-        _check_kind(agent)
+        check_kind(agent)
         self._reports.check(webhook)
         use = await self._host.start(agent.id, text, attachments, idempotency_key, options or {})
         ref = TaskRef(use.task_id, agent)
         self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
-        return self._accepted(use)
+        return await self._accepted(use)
 
     async def send(
         self,
@@ -149,8 +175,10 @@ class Local:
             ConfigurationError: An attachment cannot be read, or the key was used with other
                 content.
         """
-        use = await self._host.send(self._state(ref), text, attachments, idempotency_key)
-        return self._accepted(use)
+        state = await self._state(ref)
+        return await self._accepted(
+            await self._host.send(state, text, attachments, idempotency_key)
+        )
 
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         """Poll once: what changed since the cursor, in the newest revision, oldest first.
@@ -158,22 +186,12 @@ class Local:
         Raises:
             TaskNotFound: There is no such task.
         """
-        state = self._state(ref)
-        info = _metadata(state.info) if want.info else None
+        state = await self._state(ref)
+        info = metadata(state.info) if want.info else None
         if not want.messages:
             return Snapshot(info=info)
-        since = _position(state, cursor) or 0
-        facts: list[Fact] = list(state.changed_since(since))
-        draft = state.draft
-        if draft is not None and draft.last > since:
-            facts.append(
-                Partial(
-                    id=draft.id,
-                    text=draft.text,
-                    thinking=draft.thinking,
-                    created_at=draft.created_at,
-                )
-            )
+        since = position_of(state, cursor) or 0
+        facts = facts_since(state, since)
         here = str(state.log.last)
         # Without the metadata a stream from here would leave out the status that stands now.
         return Snapshot(
@@ -193,24 +211,25 @@ class Local:
         """
         if ref is None:
             raise UnsupportedOperation("the embedded platform has one stream for each task")
-        state = self._state(ref)
-        known = _position(state, cursor)
+        state = await self._state(ref)
+        known = position_of(state, cursor)
         position = known or 0
         reset = cursor is not None and known is None
         log = state.log
-        while True:
-            seqs, items = log.after(position)
-            position = log.last
-            yield Batch(
-                items=[_item(each) for each in items],
-                seqs=seqs,
-                cursor=str(position),
-                reset=reset,
-            )
-            reset = False
-            await log.changed(position)
-            if log.closed and log.last <= position:
-                return
+        with self._host.following(state):
+            while True:
+                seqs, items = log.after(position)
+                position = log.last
+                yield Batch(
+                    items=[item(each) for each in items],
+                    seqs=seqs,
+                    cursor=str(position),
+                    reset=reset,
+                )
+                reset = False
+                await log.changed(position)
+                if log.closed and log.last <= position:
+                    return
 
     async def cancel(self, ref: TaskRef) -> None:
         """Cancel the running turn and those that wait; it takes 5 seconds at most.
@@ -218,7 +237,7 @@ class Local:
         Raises:
             TaskNotFound: There is no such task.
         """
-        await self._host.runner.cancel(self._state(ref))
+        await self._host.cancel(await self._state(ref))
 
     async def respond(self, ref: TaskRef, request_id: str, answer: str) -> None:
         """Answer a question of the agent (`ctx.ask`).
@@ -228,7 +247,7 @@ class Local:
             ConfigurationError: There is no such question, or it does not take this answer; then
                 it stays open.
         """
-        self._host.runner.respond(self._state(ref), request_id, answer)
+        await self._host.respond(await self._state(ref), request_id, answer)
 
     async def end(self, ref: TaskRef) -> None:
         """Delete the task, after cancelling it; its streams end.
@@ -236,7 +255,7 @@ class Local:
         Raises:
             TaskNotFound: There is no such task.
         """
-        await self._host.end(self._state(ref))
+        await self._host.end(await self._state(ref))
 
     async def list_tasks(
         self,
@@ -261,59 +280,37 @@ class Local:
             ConfigurationError: There is no such order, or the limit is negative.
         """
         self._host.check_open()
-        _check_kind(agent)
+        check_kind(agent)
         self._host.check_agent(agent.id)
-        if limit is not None and limit < 0:
-            raise ConfigurationError(f"a limit is a number of tasks, not {limit}")
-        found = self._host.store.find(agent.id, status=status, search=search, sort=sort)[:limit]
+        query = Query(agent_id=agent.id, status=status, search=search, sort=sort, limit=limit)
+        found = await self._host.list(query)
         for start in range(0, len(found), _PAGE):
             page = found[start : start + _PAGE]
-            yield [Listed(id=state.id, info=_metadata(state.info)) for state in page]
+            yield [Listed(id=info.id, info=metadata(info)) for info in page]
 
-    def _state(self, ref: TaskRef) -> TaskState:
+    async def prune(self, *, older_than: timedelta) -> int:
+        """Delete the tasks at rest that have not changed for so long; say how many there were.
+
+        What runs or waits stays, whatever its age. Where there is a file, its space is given back.
+
+        Raises:
+            ClientClosed: No client has entered.
+        """
+        self._host.check_open()
+        return await self._host.prune(self._host.store.now() - older_than)
+
+    async def _state(self, ref: TaskRef) -> TaskState:
         if ref.agent is not None:
-            _check_kind(ref.agent)
-        return self._host.find(ref.id, None if ref.agent is None else ref.agent.id)
+            check_kind(ref.agent)
+        return await self._host.find(ref.id, None if ref.agent is None else ref.agent.id)
 
-    def _accepted(self, use: KeyUse) -> Accepted:
-        state = self._host.store.get(use.task_id)
+    async def _accepted(self, use: KeyUse) -> Accepted:
+        state = await self._host.find(use.task_id)
         message = state.input(use.turn)
         return Accepted(
             id=state.id,
             message_id=message.id,
             turn=use.turn,
             at=message.created_at,
-            info=_metadata(state.info),
+            info=metadata(state.info),
         )
-
-
-def _check_kind(agent: AgentRef) -> None:
-    if agent.kind != "agent":
-        raise UnsupportedOperation("the embedded platform has no workforces")
-
-
-def _position(state: TaskState, cursor: str | None) -> int | None:
-    """Read a cursor; None for one that this log never gave."""
-    if cursor is None or not cursor.isascii() or not cursor.isdecimal():
-        return None
-    position = int(cursor)
-    return position if position <= state.log.last else None
-
-
-def _metadata(info: TaskInfo) -> Metadata:
-    return Metadata(
-        platform_state=info.platform_state,
-        status=info.status,
-        name=info.name,
-        agent_id=info.agent_id,
-        created_at=info.created_at,
-        updated_at=info.updated_at,
-        requests=info.requests,
-        turn=info.turn,
-        usage=info.usage,
-        cost=info.cost,
-    )
-
-
-def _item(item: LogItem) -> StreamItem:
-    return _metadata(item) if isinstance(item, TaskInfo) else item

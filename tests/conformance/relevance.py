@@ -24,7 +24,9 @@ from tests.integration.relevance_server import (
 )
 
 _LEAVES_TEXT_OPEN = ("think", "type", "hold", "sleep")
-CAN = frozenset({Can.TOOLS, Can.ATTACH, Can.LIST, Can.SEARCH, Can.SORT, Can.SECOND, Can.QUEUE})
+CAN = frozenset(
+    {Can.TOOLS, Can.ATTACH, Can.LIST, Can.SEARCH, Can.SORT, Can.SECOND, Can.AT_ONCE, Can.QUEUE}
+)
 
 
 @dataclass

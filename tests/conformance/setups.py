@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import msgspec
@@ -42,10 +44,14 @@ class Can(StrEnum):
     KEYS = "start one task for one idempotency key"
     BARE_ID = "find a task by its id alone"
     SECOND = "be used by two clients at once"
+    AT_ONCE = "show each client at once what another one has seen"
     TRAFFIC = "count polls and streams, and run nothing of its own on the loop of the test"
 
 
 EVERYTHING = frozenset(Can)
+
+_PLACE = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where a file for each test is made: on a disk, that would take most of the time."""
 
 
 @dataclass
@@ -164,6 +170,44 @@ class LocalSetup:
             yield Bench(client, stage, self.can, another, traffic=platform.traffic)
 
 
+class _Beside(Local):
+    """The embedded platform at a file that another one uses."""
+
+    first: Local
+
+    async def open(self, options: Any) -> None:
+        # What is written is a moment older than what is; these tests ask about the latter.
+        await self.first._host.journal.commit()  # type: ignore[attr-defined]
+        await super().open(options)
+
+
+@dataclass(frozen=True)
+class FileSetup:
+    """The embedded platform with its tasks in a file, alone or beside another one."""
+
+    name: str = "local-file"
+    can: frozenset[Can] = EVERYTHING - {Can.TRAFFIC}
+    shared: bool = False
+
+    @asynccontextmanager
+    async def bench(self) -> AsyncIterator[Bench]:
+        stage = Stage()
+        agents = {"actor": actor(stage)}
+        with TemporaryDirectory(dir=_PLACE) as place:
+            path = Path(place) / "tasks.db"
+            first = Local(agents=agents, path=path)
+
+            def another() -> Client:
+                if not self.shared:
+                    return Client(first)
+                beside = _Beside(agents=agents, path=path)
+                beside.first = first
+                return Client(beside)
+
+            async with Client(first) as client:
+                yield Bench(client, stage, self.can, another)
+
+
 @dataclass(frozen=True)
 class GatewaySetup:
     """The embedded platform behind a server on loopback, over HTTP and server-sent events."""
@@ -203,7 +247,7 @@ SETUPS: tuple[Setup, ...] = (
         frozenset(
             {
                 *(Can.DELTAS, Can.CATCH_UP, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC),
-                Can.USAGE,
+                *(Can.USAGE, Can.AT_ONCE),
             }
         ),
         less={
@@ -217,6 +261,13 @@ SETUPS: tuple[Setup, ...] = (
             "attachments": False,
         },
         cadence=HASTE,
+    ),
+    FileSetup(),
+    # Two at the same file, like two processes: what another client sees is what the file says.
+    FileSetup(
+        "local-shared",
+        EVERYTHING - {Can.TRAFFIC, Can.EVERY_STATE, Can.AT_ONCE},
+        shared=True,
     ),
     GatewaySetup(),
 )

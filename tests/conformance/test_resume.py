@@ -183,7 +183,7 @@ async def test_what_another_client_sends_is_seen(bench: Bench) -> None:
     assert texts(messages.values)[-2:] == [text, typed("b")]
 
 
-@pytest.mark.needs(Can.SECOND)
+@pytest.mark.needs(Can.SECOND, Can.AT_ONCE)
 async def test_a_poll_of_a_resumed_task_knows_its_status(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("gate"), types("a")))
     await bench.stage.reached("gate")

@@ -551,3 +551,29 @@ def test_watching_a_server_that_was_never_reached_ends() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "cannot connect" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_server_with_a_file_finds_its_tasks_again_and_runs_commands_for_who_has_the_token(
+    tree: Path, token_file: Path, tmp_path: Path
+) -> None:
+    kept = ["--db", str(tmp_path / "tasks.db"), "--path", str(tree), "--port", "0"]
+    token = ["--token-file", str(token_file)]
+    with started("serve", *kept, "--allow-command", *token) as server:
+        url = line_with(server, "serving on").split()[2]
+        done = rxtasks("run", "command", "echo one; exit 3", "--url", url, *token)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=LIMIT)
+    with started("serve", *kept, *token) as server:
+        url = line_with(server, "serving on").split()[2]
+        refused = rxtasks("list", "command", "--url", url, *token)
+        said = (done.stdout + done.stderr).splitlines()
+        ref = next(line.split()[1] for line in said if line.startswith("task "))
+        again = rxtasks("watch", ref, "--url", url, *token)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=LIMIT)
+
+    assert done.returncode == again.returncode == 1
+    assert "exit code 3" in done.stdout + done.stderr
+    assert "exit code 3" in again.stdout + again.stderr
+    assert refused.returncode == 1
+    assert "there is no agent 'command'" in refused.stderr

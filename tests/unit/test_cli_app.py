@@ -220,6 +220,38 @@ def test_an_empty_path_is_no_directory(
     assert capsys.readouterr() == ("", "rxtasks: there is no directory ''\n")
 
 
+@pytest.mark.usefixtures("here")
+def test_commands_are_served_only_with_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--allow-command"]) == 2
+
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "needs a token also on this machine: --token-file or RXTASKS_TOKEN" in errors
+
+
+@pytest.mark.usefixtures("here")
+def test_an_agent_of_that_name_is_not_replaced(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RXTASKS_TOKEN", "s3cret")
+    Path("own_command.py").write_text(AGENTS + "agents['command'] = shout\n")
+
+    refused = ["serve", "--port", "0", "--allow-command", "--agents"]
+    assert main([*refused, "own_command:agents"]) == 2
+    assert "has a 'command' of its own" in capsys.readouterr().err
+    assert main([*refused, "own_command:none"]) == 2
+    assert "cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_keeps_no_tasks_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("diary.txt").write_text("Dear diary\n" * 100)
+
+    assert main(["serve", "--port", "0", "--db", "diary.txt"]) == 2
+    assert "diary.txt is damaged, or no file of rxtasks" in capsys.readouterr().err
+    assert Path("diary.txt").read_text() == "Dear diary\n" * 100
+
+
 def test_a_directory_is_checked(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

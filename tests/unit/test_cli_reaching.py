@@ -152,7 +152,7 @@ def test_a_platform_of_the_environment_is_taken(
     [
         (["run", "echo", "hi", "--detach"], "leave --detach out"),
         (["run", "echo", "hi", "--platform", "local", "--url", "http://x"], "leave it or --url"),
-        (["serve", "--platform", "opencode", "--agents", "a:b"], "leave it or --platform out"),
+        (["serve", "--platform", "opencode", "--agents", "a:b"], "or --platform out"),
         (["watch", "t", "--timeout", "0"], "Must be > 0"),
         (["list", "a", "--limit", "0"], "Must be >= 1"),
         (["watch"], "REF"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.local.state import TaskState
-from rxtasks.local.store import KeyUse, Store
+from rxtasks.local.store import KeyUse, Query, Store
 from rxtasks.models import (
     AgentMessage,
     TaskInfo,
@@ -176,10 +176,8 @@ def test_a_removed_task_takes_its_keys_along() -> None:
         store.remove(gone.id)
 
 
-def names(store: Store, **query: str | TaskStatus | None) -> list[str | None]:
-    asked: dict[str, str | TaskStatus | None] = {"status": None, "search": None, "sort": None}
-    find: Callable[..., list[TaskState]] = store.find  # type: ignore[assignment]
-    return [state.info.name for state in find("echo", **(asked | query))]
+def names(store: Store, **query: Any) -> list[str | None]:
+    return [info.name for info in store.list(Query(agent_id="echo", **query))]
 
 
 def test_tasks_are_found_by_status_and_text_in_four_orders() -> None:

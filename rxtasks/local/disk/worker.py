@@ -1,0 +1,107 @@
+"""The one thread that touches the file: jobs in their order, and something to do now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Job = Callable[[], None]
+
+
+_FIRST = 60.0
+"""Seconds until the first tick, unless there is a nudge: what it is about may have to be made."""
+
+
+class Worker:
+    """Runs functions one after the other in a thread of its own; the loop gets their results."""
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        """Make a worker; `start` starts it.
+
+        Args:
+            tick: Called in the thread from time to time: it gives the seconds until the next call.
+        """
+        self._tick = tick
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._due = 0.0
+
+    def start(self) -> None:
+        """Start the thread, for the running loop."""
+        self._loop = asyncio.get_running_loop()
+        # A daemon: a client that nobody closes must not keep the interpreter from ending.
+        self._thread = threading.Thread(target=self._run, name="rxtasks.local file", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Run the jobs that wait, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        done = self._submit(lambda: None)
+        self._jobs.put(None)
+        await asyncio.wait([done])
+        thread.join()  # it has nothing left to do but to return
+
+    def call(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
+        """Run a function in the thread; cancelling the future changes nothing of that."""
+        return self._submit(lambda: function(*args, **kwargs))
+
+    def tell(self, function: Callable[[T], None], value: T) -> None:
+        """Call a function on the loop, from the thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+                self._loop.call_soon_threadsafe(function, value)
+
+    def nudge(self) -> None:
+        """Let the thread do at once what it does now and then."""
+        self._jobs.put(self._hurry)
+
+    def _submit(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: tuple[T | None, BaseException | None]) -> None:
+            result, error = outcome
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)  # type: ignore[arg-type]
+            else:
+                future.set_exception(error)
+
+        def job() -> None:
+            outcome: tuple[Any, BaseException | None]
+            try:
+                outcome = (function(), None)
+            except BaseException as error:  # noqa: BLE001 - who called is told
+                outcome = (None, error)
+            self.tell(settle, outcome)
+
+        self._jobs.put(job)
+        return future
+
+    def _run(self) -> None:
+        self._due = time.monotonic() + _FIRST
+        while True:
+            try:
+                job = self._jobs.get(timeout=max(self._due - time.monotonic(), 0.0))
+            except Empty:
+                job = self._hurry
+            if job is None:
+                return
+            job()
+            if time.monotonic() >= self._due:
+                self._due = time.monotonic() + self._tick()
+
+    def _hurry(self) -> None:
+        self._due = 0.0

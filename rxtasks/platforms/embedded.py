@@ -1,0 +1,68 @@
+"""What stands in the log of an embedded task, as the facts that adapters tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rxtasks.errors import UnsupportedOperation
+from rxtasks.local.log import LogItem
+from rxtasks.local.state import TaskState
+from rxtasks.models import TaskInfo
+from rxtasks.platforms.facts import AgentRef, Fact, Metadata, Partial, StreamItem
+
+__all__ = ["check_kind", "facts_since", "item", "metadata", "position_of"]
+
+
+def check_kind(agent: AgentRef) -> None:
+    """Refuse a workforce.
+
+    Raises:
+        UnsupportedOperation: It is one.
+    """
+    if agent.kind != "agent":
+        raise UnsupportedOperation("the embedded platform has no workforces")
+
+
+def position_of(state: TaskState, cursor: str | None) -> int | None:
+    """Read a cursor; None for one that this log never gave."""
+    if cursor is None or not cursor.isascii() or not cursor.isdecimal():
+        return None
+    position = int(cursor)
+    return position if position <= state.log.last else None
+
+
+def facts_since(state: TaskState, position: int) -> Sequence[Fact]:
+    """Give what changed after a position: messages in their newest revision, and the draft."""
+    facts: list[Fact] = list(state.changed_since(position))
+    draft = state.draft
+    if draft is not None and draft.last > position:
+        facts.append(
+            Partial(
+                id=draft.id,
+                text=draft.text,
+                thinking=draft.thinking,
+                created_at=draft.created_at,
+            )
+        )
+    return facts
+
+
+def metadata(info: TaskInfo) -> Metadata:
+    """Tell what is known of a task."""
+    return Metadata(
+        platform_state=info.platform_state,
+        status=info.status,
+        name=info.name,
+        agent_id=info.agent_id,
+        created_at=info.created_at,
+        updated_at=info.updated_at,
+        requests=info.requests,
+        turn=info.turn,
+        usage=info.usage,
+        cost=info.cost,
+    )
+
+
+def item(entry: LogItem) -> StreamItem:
+    """Tell an entry of a log."""
+    return metadata(entry) if isinstance(entry, TaskInfo) else entry
