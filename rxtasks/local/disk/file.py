@@ -84,9 +84,9 @@ class File:
         tell: Callable[[News], None],
     ) -> None:
         self.followed: tuple[TaskState, ...] = ()
-        self.watching = False
-        self.owning = False
-        self.closing = threading.Event()
+        self.watching: bool = False
+        self.owning: bool = False
+        self.closing: threading.Event = threading.Event()
         self._path = path
         self._owner = owner
         self._timeout = timeout
