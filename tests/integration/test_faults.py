@@ -247,7 +247,7 @@ class Numbered(Gateway):
             yield Batch()
             async for events in connection.batches():
                 told = [
-                    (metadata_of_update(value) if isinstance(value, Update) else value, event[2])
+                    (metadata_of_update(value) if isinstance(value, Update) else value, event[1])
                     for value, event in zip(decode_events(events), events, strict=True)
                     if not isinstance(value, Live)
                 ]

@@ -14,8 +14,12 @@ TABLE = [
     # what, facts, seconds
     ("just sent", Facts(status=TaskStatus.QUEUED, since_sent=0.0), 0.3),
     ("sent long after the last change", Facts(what="messages", since_sent=0.1), 0.3),
-    ("queued for 4 s: metadata", Facts(status=TaskStatus.QUEUED, since_sent=4.0), 1.0),
-    ("queued for long: metadata", Facts(status=TaskStatus.QUEUED, since_sent=60.0), 2.0),
+    (
+        "queued for 4 s: metadata",
+        Facts(status=TaskStatus.QUEUED, since_sent=4.0, since_change=4.0),
+        1.0,
+    ),
+    ("queued for long: metadata", Facts(status=TaskStatus.QUEUED, since_change=60.0), 2.0),
     (
         "queued: messages wait for the start",
         Facts(what="messages", status=TaskStatus.QUEUED, since_sent=0.0),

@@ -153,7 +153,7 @@ def test_deltas_are_decoded_and_the_rest_is_logged_once(caplog: pytest.LogCaptur
     data += [b"[]", good % (b"scent", b"?"), good % (b"text", b"\xff")]
     with caplog.at_level(logging.WARNING):
         found = deltas(
-            [(b"", each, b"") for each in data],
+            [(b"", b"", each) for each in data],
             unknown(),
         )
 
@@ -251,7 +251,7 @@ def test_what_is_no_cursor_reads_everything(text: str) -> None:
 def test_an_event_that_is_nested_too_deeply_is_left_out() -> None:
     deep = b'{"type":"text","documentId":"m","content":"a","more":' + b"[" * 5000
     good = b'{"type":"text","documentId":"m","content":"b"}'
-    events = [(b"message", data, b"") for data in (deep, good)]
+    events = [(b"message", b"", data) for data in (deep, good)]
 
     assert deltas(events, unknown()) == [TypingMessage("b", id="m")]
 
