@@ -1,0 +1,426 @@
+"""The feed of a task that several processes watch: one of them leads, and all read one log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import uuid
+
+import msgspec
+
+from rxtasks.errors import RxTasksError, TransportError
+from rxtasks.feed.feed import Feed
+from rxtasks.feed.hub import Hub, Outgoing, Place, Share
+from rxtasks.feed.limits import Limits
+from rxtasks.feed.outbox import Outbox
+from rxtasks.feed.outlet import NOWHERE
+from rxtasks.feed.recall import RecalledState, RecalledTurn
+from rxtasks.feed.record import (
+    Mark,
+    Sent,
+    Told,
+    decode_entry,
+    decode_told,
+    encode_entry,
+    encode_told,
+)
+from rxtasks.feed.shared import SharedStream
+from rxtasks.feed.shared_log import SharedLog
+from rxtasks.feed.state import State
+from rxtasks.models import FatalFault, TaskInfo, TransportFault
+from rxtasks.platforms.base import Accepted, Metadata, Platform, TaskRef, Want
+from rxtasks.streams.shared import FollowingLog
+
+__all__ = ["HubFeed"]
+
+_logger = logging.getLogger("rxtasks.feed")
+_REMEMBERED = 1000  # of the things that were told, so that each counts once
+_PATIENCE = 5.0  # seconds that somebody waits at most for what other processes have seen
+
+
+class HubFeed(Feed):
+    """Watches a task together with other processes, by way of a hub."""
+
+    state: RecalledState
+    log: FollowingLog
+
+    def __init__(
+        self,
+        platform: Platform,
+        limits: Limits,
+        ref: TaskRef | None,
+        *,
+        hub: Hub,
+        retention: int | None = None,
+        idle_limit: float = 60.0,
+        shared: SharedStream | None = None,
+    ) -> None:
+        """Get ready to watch a task (None: one that has not been started yet)."""
+        super().__init__(
+            platform, limits, ref, retention=retention, idle_limit=idle_limit, shared=shared
+        )
+        self.log = FollowingLog(self, retention=retention)
+        self._outlet = NOWHERE
+        self._own_stream = shared is None
+        self._hub = hub
+        self._share: Share | None = None
+        self._shared = SharedLog(self.log, self._blank, self._marked)
+        self.state = self._shared.replica.state
+        self._outbox: Outbox | None = None  # while it leads
+        self._alone = False  # the hub is out of reach, and this watches for itself
+        self._pending: dict[str, Told] = {}  # what the leader has to take into account
+        self._obeyed: dict[str, None] = {}
+        self._doubtful = False  # whether what is pending has reached anybody
+        self._ready = asyncio.Event()
+
+    def _state_of(self, info: TaskInfo) -> RecalledState:
+        start_timeout, grace = self._patience
+        turn = RecalledTurn(self._platform.capabilities, start_timeout=start_timeout, grace=grace)
+        return RecalledState(info, turn, self._platform.name)
+
+    def _blank(self) -> RecalledState:
+        return self._state_of(self.state.info)
+
+    # ------------------------------------------------------------------ roles
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process asks the platform for all."""
+        return self._outbox is not None
+
+    @property
+    def active(self) -> bool:
+        """Whether this process asks the platform, for all or for itself."""
+        return (self.leading or self._alone) and self.wanted
+
+    @property
+    def seen(self) -> State:
+        """What is known of the task, as far as the log has told it."""
+        return self._shared.replica.state if self.leading else self.state
+
+    async def ready(self) -> None:
+        """Wait until the log holds what observers of other processes have seen."""
+        if self._share is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._ready.wait()
+
+    def _start(self) -> None:
+        if not self.wanted:
+            return
+        if self._failed:
+            self._stop()
+        self._failed = False
+        if self._share is None:
+            self._ready.clear()
+            self.log.held = not self.log.read
+            self._share = self._hub.join(self._name_in_hub, self)
+
+    @property
+    def _name_in_hub(self) -> str:
+        return f"{self._platform.name}/{self.ref.id if self.ref else ''}"
+
+    def _stop(self) -> None:
+        share, self._share = self._share, None
+        if share is not None:
+            share.leave()
+        self._step_down()
+        self._alone = False
+        self.log.unhold()
+
+    def _step_down(self) -> None:
+        self._halt()
+        self._outbox = None
+        self._outlet = NOWHERE
+
+    def lead(self) -> None:
+        """Watch the platform from now on; the log has been read to its end."""
+        shared = self._shared
+        self._step_down()
+        state = self.state = copy.deepcopy(shared.replica.state)
+        state.turn.begin_waiting(self._limits.now())
+        outbox = Outbox(shared.replica.tail, state.ledger.turn_of, self._filled)
+        self._outlet = self._outbox = outbox
+        if shared.replica.tail and not shared.attended:
+            state.doubt()
+            outbox.reopen()
+        self._goes_on(shared.replica.stream, attended=shared.attended)
+        for told in tuple(self._pending.values()):
+            self._obey(told)
+        self._obey_all()
+
+    def _goes_on(self, stream: tuple[str, int | None] | None, *, attended: bool) -> None:
+        """Watch on from where somebody else had got to."""
+        can = self._platform.capabilities
+        whole = can.stream == "everything" and can.resume == "full"
+        self._watched_before = attended and self.state.heard
+        if self._own_stream:
+            self._stream.go_on(stream[0] if stream is not None else None)
+        goes_on = self._watched_before and stream is not None
+        new = self._stream.cursor is None and self._pace.started_here
+        self._begin(streamed=whole and (goes_on or new))
+
+    def follow(self) -> None:
+        """Leave the platform alone from now on, and forget what has not been written."""
+        self._step_down()
+        self.state = self._shared.replica.state
+        self._doubtful = True
+        self._retell()
+
+    def lost(self, error: Exception, retry_in: float) -> None:
+        """The hub cannot be reached: watch for itself, or wait."""
+        self._step_down()
+        self._doubtful = True
+        self.state = self._shared.own or self._shared.replica.state
+        fault = TransportFault(
+            source="hub",
+            attempt=1,
+            retry_in=retry_in,
+            cause=TransportError(f"Redis cannot be reached: {error}"),
+        )
+        self.last_fault = fault
+        if not self._hub.falls_back:
+            self.log.announce(fault)
+            return
+        state = self.state = self._shared.part()
+        state.turn.begin_waiting(self._limits.now())
+        self._alone, self._outlet = True, self.log
+        self.log.append([fault])
+        self._ready.set()
+        self.log.unhold()
+        self._goes_on(self._shared.replica.stream, attended=state.heard)
+        for told in tuple(self._pending.values()):
+            self._do(told)
+
+    # ------------------------------------------------------------------ what the hub tells
+
+    @property
+    def position(self) -> str:
+        """The newest entry that it has read."""
+        return self._shared.replica.position
+
+    @property
+    def told_position(self) -> str:
+        """What was told up to here has been taken into account."""
+        return self._shared.replica.state.told_position
+
+    def joined(self, place: Place, *, attended: bool) -> None:
+        """It belongs to those who watch the task; the log up to now follows."""
+        self._step_down()
+        self._alone = False
+        self._shared.join(place, attended=attended)
+        self.state = self._shared.replica.state
+
+    def took(self, position: str, data: bytes) -> None:
+        """Read an entry of the log."""
+        try:
+            entry = decode_entry(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            _logger.exception("an entry of the shared log cannot be read: %s", position)
+            return
+        for ack in entry.acks:
+            self._pending.pop(ack, None)
+        if not self.leading:
+            self.state = self._shared.replica.state
+        self._shared.take(position, entry)
+        self.last_fault = self._shared.last_fault
+
+    def heard(self, position: str, data: bytes) -> None:
+        """Read what a process tells the one that leads."""
+        try:
+            told = decode_told(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            _logger.exception("what another process has told cannot be read: %s", position)
+            return
+        self._shared.replica.hear(position, told)
+        self._obey_all()
+
+    def caught_up(self) -> None:
+        """All that was in the log has been read."""
+        shared = self._shared
+        shared.catch_up()
+        if shared.replica.ended:
+            self._marked("ended")
+            return
+        self._ready.set()
+        if shared.replica.settled and shared.attended:
+            self._marked("settled")
+        else:
+            self.log.reopen()
+        self.log.unhold()
+        if self._doubtful:
+            self._retell()
+
+    def _marked(self, mark: Mark) -> None:
+        if mark == "reopened":
+            self.log.reopen()
+        elif mark == "settled" and not self._awaited:
+            self.log.settle()
+            self._waiters.wake()
+        elif mark == "ended":
+            self._ready.set()
+            super().end()
+        elif mark == "failed" and isinstance(self._shared.last_fault, FatalFault):
+            error = self._shared.last_fault.cause
+            self._stop()
+            self._failed = True
+            self.log.fail(error)
+            self._waiters.wake(error)
+
+    # ------------------------------------------------------------------ what is written
+
+    def _filled(self) -> None:
+        if self._share is not None:
+            self._share.flush()
+
+    def outgoing(self) -> Outgoing | None:
+        """Give the next entry to write, if there is one."""
+        outbox, replica = self._outbox, self._shared.replica
+        if not outbox:
+            return None
+        entry = outbox.take()
+        worthless = replica.worthless()
+        if not outbox and (entry.acks or not entry.only_deltas or worthless):
+            entry.note = self.state.note()
+            entry.swept = replica.position if worthless else None
+        else:
+            worthless = []
+        if self._own_stream and not outbox and self._stream.cursor is not None:
+            entry.stream = (self._stream.cursor, self.state.ledger.stream_position)
+        return Outgoing(encode_entry(entry), worthless)
+
+    def _wake(self, error: RxTasksError | None = None) -> None:
+        if self._alone:
+            super()._wake(error)
+
+    def _deltas_came(self) -> None:
+        if self.active:
+            super()._deltas_came()
+
+    # ------------------------------------------------------------------ what the leader is told
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether the leader has not heard yet of a message that was sent here."""
+        return any(told.sent for told in self._pending.values())
+
+    def _tell(self, told: Told) -> None:
+        """Do what follows from something, or let the leader do it."""
+        lasting = told.what not in ("poke", "hint", "ended-hint")
+        if lasting:
+            self._pending[told.id] = told
+        if self.leading:
+            self._obey(told)
+        elif self._alone:
+            self._do(told)
+        elif lasting or self._share is not None:
+            self._hub.tell(self._name_in_hub, encode_told(told))
+
+    def _retell(self) -> None:
+        self._doubtful = False
+        for told in tuple(self._pending.values()):
+            if told.id in self._shared.replica.acked:
+                del self._pending[told.id]
+            else:
+                self._hub.tell(self._name_in_hub, encode_told(told))
+
+    def _obey_all(self) -> None:
+        if self.leading:
+            for position, told in self._shared.replica.unheard():
+                self.state.told_position = position
+                self._obey(told)
+
+    def _obey(self, told: Told) -> None:
+        """Do as the leader what follows from something, once."""
+        outbox = self._outbox
+        if outbox is None or told.id in self._obeyed:
+            return
+        self._obeyed[told.id] = None
+        while len(self._obeyed) > _REMEMBERED:
+            del self._obeyed[next(iter(self._obeyed))]
+        outbox.ack(told.id)
+        self._do(told)
+
+    def _do(self, told: Told) -> None:
+        sent = told.sent
+        if sent is not None:
+            super().sent(sent.text, sent.accepted, started=sent.started)
+        elif told.fault is not None:
+            super().fault(told.fault)
+        elif told.what == "cancelled":
+            super().cancelled()
+        elif told.what == "poke":
+            super().poke()
+        elif told.what == "deleted":
+            self._halt()
+            self._outlet.complete(ended=True)
+        else:
+            super().hinted(ended=told.what == "ended-hint")
+
+    # ------------------------------------------------------------------ what users do
+
+    def sent(self, text: str, accepted: Accepted, *, started: TaskRef | None = None) -> None:
+        """A message was accepted; with `started`, it has started the task."""
+        self.log.reopen()
+        if not self.active:
+            self._apart()
+            super().sent(text, accepted, started=started)
+        self._tell(Told(uuid.uuid4().hex, sent=Sent(text, accepted, started)))
+        if started is not None:
+            self._start()
+
+    def listed(self, info: Metadata) -> None:
+        """A listing told where the task stands."""
+        self._apart()
+        super().listed(info)
+
+    def cancelled(self) -> None:
+        """The user has cancelled: find out what came of it."""
+        self._tell(Told(uuid.uuid4().hex, what="cancelled"))
+
+    def poke(self) -> None:
+        """Something has probably changed: poll now."""
+        self._tell(Told(uuid.uuid4().hex, what="poke"))
+
+    def hinted(self, *, ended: bool) -> None:
+        """Something has changed; with `ended`, the turn may have ended."""
+        self._tell(Told(uuid.uuid4().hex, what="ended-hint" if ended else "hint"))
+
+    def fault(self, fault: TransportFault) -> None:
+        """Tell a fault that will be made up for."""
+        if self.active or self.ref is None:
+            super().fault(fault)
+        else:
+            self._tell(Told(uuid.uuid4().hex, fault=fault))
+
+    def end(self) -> None:
+        """The task was deleted: its streams complete, later ones after the log."""
+        self._tell(Told(uuid.uuid4().hex, what="deleted"))
+        if self._share is None or self._alone:
+            super().end()
+
+    async def poll(self, want: Want) -> None:
+        """Poll once, and merge what was found."""
+        self._apart()
+        await super().poll(want)
+
+    async def wait_settled(self) -> None:
+        """Wait until the latest turn has ended and been reconciled, however long that takes.
+
+        Raises:
+            RxTasksError: Watching has ended for a reason.
+        """
+        while True:
+            if self.log.ended:
+                raise self._gone()
+            known = self._alone or (self._ready.is_set() and not self._awaited)
+            if known and self.log.settled:
+                return
+            await self._waiters.wait(self.loop)
+
+    def _apart(self) -> None:
+        """Let what only this process learns not get among what all have learned."""
+        if not self.active and self.state is self._shared.replica.state:
+            self.state = copy.deepcopy(self.state)
