@@ -147,9 +147,11 @@ class HubFeed(Feed):
             state.doubt()
             outbox.reopen()
         self._goes_on(shared.replica.stream, attended=shared.attended)
-        for told in tuple(self._pending.values()):
+        pending = tuple(self._pending.values())
+        for told in pending:
             self._obey(told)
         self._obey_all()
+        state.late = not pending and not shared.attended
 
     def _goes_on(self, stream: tuple[str, int | None] | None, *, attended: bool) -> None:
         """Watch on from where somebody else had got to."""
@@ -346,6 +348,7 @@ class HubFeed(Feed):
     def _do(self, told: Told) -> None:
         sent = told.sent
         if sent is not None:
+            self.state.late = False
             super().sent(sent.text, sent.accepted, started=sent.started)
         elif told.fault is not None:
             super().fault(told.fault)

@@ -135,7 +135,12 @@ class RecalledLedger(Ledger):
 
 
 class RecalledState(State):
-    """What is known of a task, and can be written down."""
+    """What is known of a task, and can be written down.
+
+    Attributes:
+        told_position: What was told up to here has been taken into account.
+        late: What a first poll finds had been there before, whoever has started it.
+    """
 
     turn: RecalledTurn
     ledger: RecalledLedger
@@ -144,6 +149,7 @@ class RecalledState(State):
         super().__init__(info, turn, platform)
         self.ledger = RecalledLedger(on_new=turn.message, on_delta=turn.assistant)
         self.told_position: str = "0-0"
+        self.late: bool = False
 
     @property
     def told(self) -> TaskUpdate | None:
@@ -207,6 +213,9 @@ class RecalledState(State):
         if self.turn.state is TurnState.SETTLED:
             self.ledger.settled()
             self.tools.clear()
+
+    def _past(self, items: Sequence[Any]) -> int:
+        return len(items) if self.late else super()._past(items)
 
     def doubt(self) -> None:
         """Nobody has watched the task for a while: find out anew where it stands."""

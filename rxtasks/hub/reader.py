@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rxtasks.hub.server import UNREACHABLE, Server
+from rxtasks.hub.server import UNREACHABLE, Server, stopping
 from rxtasks.hub.share import RedisShare
 
 __all__ = ["Reader"]
@@ -57,11 +57,12 @@ class Reader:
     async def run(self) -> None:
         """Read until cancelled."""
         try:
-            while True:
+            while not stopping():
                 try:
                     await self._read()
                 except UNREACHABLE:
-                    await asyncio.sleep(_PAUSE)
+                    if not stopping():
+                        await asyncio.sleep(_PAUSE)
         finally:
             for task in tuple(self._rung):
                 task.cancel()

@@ -17,7 +17,7 @@ from rxtasks.feed.hub import Member, Place
 from rxtasks.hub.keys import Names
 from rxtasks.hub.reader import Reader
 from rxtasks.hub.scripts import BEAT
-from rxtasks.hub.server import UNREACHABLE, Restarted, Server
+from rxtasks.hub.server import UNREACHABLE, Restarted, Server, stopping
 from rxtasks.hub.share import RedisShare
 from rxtasks.hub.status import HubTask, look
 from rxtasks.hub.writer import Writer
@@ -82,7 +82,8 @@ class RedisHub:
         self._names = Names(prefix)
         self._server = Server(url, patience=max(0.5, lease))
         self._shares: dict[RedisShare, None] = {}
-        self._writer = Writer(self._server, self._names, self.process, lease, self._hurry)
+        self._joined = 0
+        self._writer = Writer(self._server, self._names, lease, self._hurry)
         self._reader = Reader(
             self._server, self._names.inbox(self.process), self._shares, self._hurry
         )
@@ -149,7 +150,10 @@ class RedisHub:
         """
         if not self._work or self._loop is None:
             raise ClientClosed("the hub is not open: use it inside `async with RedisHub(...)`")
-        share = RedisShare(name, self._names.of(name), member, self._writer.flush, self._left)
+        self._joined += 1
+        process = f"{self.process}.{self._joined}"
+        keys = self._names.of(name)
+        share = RedisShare(name, process, keys, member, self)
         self._shares[share] = None
         if self._down is not None:
             self._loop.call_soon(self._tell_down, share, self._down)
@@ -168,7 +172,12 @@ class RedisHub:
         """
         return await look(self._server, self._names)
 
-    def _left(self, share: RedisShare) -> None:
+    def flush(self, share: RedisShare) -> None:
+        """A task has something to write."""
+        self._writer.flush(share)
+
+    def left(self, share: RedisShare) -> None:
+        """A task is watched here no more."""
         self._shares.pop(share, None)
         self._writer.leave(share)
         self._reader.changed()
@@ -183,7 +192,7 @@ class RedisHub:
 
     async def _beat(self) -> None:
         pause = _PAUSES[0]
-        while True:
+        while not stopping():
             self._due.clear()
             try:
                 if not self._server.met or self._server.found != self._server.run:
@@ -195,9 +204,10 @@ class RedisHub:
                 wait = 0.0 if isinstance(error, Restarted) else pause
                 pause = min(2 * pause, _PAUSES[1])
                 self._failed(error, pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._due.wait()
+            if not stopping():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._due.wait()
 
     async def _meet(self) -> None:
         await self._server.meet()
@@ -207,7 +217,8 @@ class RedisHub:
     async def _sign(self) -> float:
         """Sign for all tasks; give the seconds until it is due again."""
         wait = self._lease / _BEATS
-        shares = list(self._shares)
+        leaving = self._writer.leaving  # a task that is joined again is left first
+        shares = [share for share in self._shares if share.name not in leaving]
         for start in range(0, len(shares), _CHUNK):
             chunk = shares[start : start + _CHUNK]
             sessions = [share.session for share in chunk]
@@ -233,7 +244,7 @@ class RedisHub:
             BEAT,
             keys,
             (
-                *(self.process, share.token, lease, int(self._keep)),
+                *(share.process, share.token, lease, int(self._keep)),
                 *(candidate, self._server.run, share.name),
             ),
         )

@@ -22,13 +22,19 @@ from redis.exceptions import (
 from rxtasks.errors import ConfigurationError
 from rxtasks.hub.scripts import APPEND, BEAT, LEAVE
 
-__all__ = ["UNREACHABLE", "Restarted", "Server"]
+__all__ = ["UNREACHABLE", "Restarted", "Server", "stopping"]
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 """What is raised when there is no answer, or none that could be used."""
+
+
+def stopping() -> bool:
+    """Whether this asyncio task was cancelled: redis-py may raise something else then."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Restarted(redis.exceptions.ConnectionError):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from rxtasks.feed.hub import Member, Outgoing, Place
 from rxtasks.feed.replica import order
 from rxtasks.hub.keys import Keys
 
-__all__ = ["RedisShare"]
+__all__ = ["Host", "RedisShare"]
 
 Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
+
+
+class Host(Protocol):
+    """The hub, as far as a share needs it."""
+
+    def flush(self, share: RedisShare) -> None:
+        """Something waits to be written."""
+        ...
+
+    def left(self, share: RedisShare) -> None:
+        """A task is watched no more."""
+        ...
 
 
 class RedisShare:
@@ -19,6 +31,7 @@ class RedisShare:
 
     Attributes:
         name: The task.
+        process: What this is called among those who watch it.
         keys: Its keys.
         member: Who watches it.
         joined: Redis knows that this process watches it.
@@ -34,12 +47,13 @@ class RedisShare:
     def __init__(
         self,
         name: str,
+        process: str,
         keys: Keys,
         member: Member,
-        on_flush: Callable[[RedisShare], None],
-        on_leave: Callable[[RedisShare], None],
+        host: Host,
     ) -> None:
         self.name = name
+        self.process = process
         self.keys = keys
         self.member = member
         self.joined = False
@@ -52,20 +66,19 @@ class RedisShare:
         self.session = 0
         self.place: Place | None = None
         self._number = 0
-        self._on_flush = on_flush
-        self._on_leave = on_leave
+        self._host = host
 
     # ------------------------------------------------------------------ what the member does
 
     def flush(self) -> None:
         """Something waits to be written."""
-        self._on_flush(self)
+        self._host.flush(self)
 
     def leave(self) -> None:
         """It watches no more."""
         if not self.left:
             self.left = True
-            self._on_leave(self)
+            self._host.left(self)
 
     # ------------------------------------------------------------------ what the hub does
 
@@ -127,9 +140,10 @@ class RedisShare:
             free = free or b"free" in fields
         return free
 
-    def owner(self, process: str) -> str:
+    @property
+    def owner(self) -> str:
         """What the lease holds while this leads."""
-        return f"{process}:{self.token}"
+        return f"{self.process}:{self.token}"
 
     def __repr__(self) -> str:
         role: Any = f"leads with {self.token}" if self.token else "follows"

@@ -9,7 +9,7 @@ from typing import Any
 
 from rxtasks.hub.keys import Names
 from rxtasks.hub.scripts import APPEND, LEAVE
-from rxtasks.hub.server import UNREACHABLE, Server
+from rxtasks.hub.server import UNREACHABLE, Server, stopping
 from rxtasks.hub.share import RedisShare
 
 __all__ = ["Writer"]
@@ -28,15 +28,13 @@ class Writer:
         self,
         server: Server,
         names: Names,
-        process: str,
         lease: float,
-        on_fenced: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._server = server
         self._names = names
-        self._process = process
         self._lease = int(lease * 1000)
-        self._on_fenced = on_fenced
+        self._on_change = on_change
         self._full: dict[RedisShare, None] = {}
         self._tells: deque[tuple[str, bytes]] = deque(maxlen=_MOST_TELLS)
         self._leaving: dict[RedisShare, None] = {}
@@ -65,6 +63,11 @@ class Writer:
         if self._full or self._tells or self._leaving:
             self._due.set()
 
+    @property
+    def leaving(self) -> set[str]:
+        """The tasks of which it has not been said yet that they are left."""
+        return {share.name for share in self._leaving}
+
     async def drained(self) -> None:
         """Wait until everything has been sent."""
         await self._idle.wait()
@@ -75,7 +78,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until cancelled."""
-        while True:
+        while not stopping():
             await self._due.wait()
             self._due.clear()
             try:
@@ -83,8 +86,9 @@ class Writer:
                     pass
                 self._idle.set()
             except UNREACHABLE:
-                self._on_fenced()  # a sign of life finds out what is wrong
-                await asyncio.sleep(_PAUSE)
+                self._on_change()  # a sign of life finds out what is wrong
+                if not stopping():
+                    await asyncio.sleep(_PAUSE)
                 self._due.set()
 
     async def _send(self) -> bool:
@@ -105,6 +109,8 @@ class Writer:
             self._sent(share, result)
         for share in leaving:
             self._leaving.pop(share, None)
+        if leaving:
+            self._on_change()
         return True
 
     async def _tell_all(self, tells: Sequence[tuple[str, bytes]]) -> None:
@@ -122,13 +128,12 @@ class Writer:
     def _entry(self, share: RedisShare) -> Call:
         assert share.sending is not None  # noqa: S101 - it was selected for that
         id_, outgoing = share.sending
-        arguments = (share.owner(self._process), id_, outgoing.data, self._lease)
+        arguments = (share.owner, id_, outgoing.data, self._lease)
         return APPEND, (share.keys.lease, share.keys.log), (*arguments, *outgoing.worthless)
 
     def _goodbye(self, share: RedisShare) -> Call:
         keys = share.keys
-        owner = share.owner(self._process)
-        return LEAVE, (keys.lease, keys.watchers, keys.told), (self._process, owner)
+        return LEAVE, (keys.lease, keys.watchers, keys.told), (share.process, share.owner)
 
     def _sent(self, share: RedisShare, result: Any) -> None:
         sending, share.sending = share.sending, None
@@ -138,4 +143,4 @@ class Writer:
             share.sending = sending
             raise result
         share.fenced()
-        self._on_fenced()
+        self._on_change()
