@@ -18,6 +18,7 @@ from rxtasks.feed.outbox import Outbox
 from rxtasks.feed.outlet import NOWHERE
 from rxtasks.feed.recall import RecalledState, RecalledTurn
 from rxtasks.feed.record import (
+    Entry,
     Mark,
     Sent,
     Told,
@@ -37,6 +38,7 @@ __all__ = ["HubFeed"]
 
 _logger = logging.getLogger("rxtasks.feed")
 _REMEMBERED = 1000  # of the things that were told, so that each counts once
+_SWEEP = 5.0  # seconds that others have to read deltas, before those of final messages go
 _PATIENCE = 5.0  # seconds that somebody waits at most for what other processes have seen
 
 
@@ -72,6 +74,8 @@ class HubFeed(Feed):
         self._alone = False  # the hub is out of reach, and this watches for itself
         self._pending: dict[str, Told] = {}  # what the leader has to take into account
         self._obeyed: dict[str, None] = {}
+        self._swept_at = float("-inf")
+        self._swept_upto = "0-0"
         self._doubtful = False  # whether what is pending has reached anybody
         self._ready = asyncio.Event()
 
@@ -279,19 +283,28 @@ class HubFeed(Feed):
 
     def outgoing(self) -> Outgoing | None:
         """Give the next entry to write, if there is one."""
-        outbox, replica = self._outbox, self._shared.replica
+        outbox = self._outbox
         if not outbox:
             return None
         entry = outbox.take()
-        worthless = replica.worthless()
-        if not outbox and (entry.acks or not entry.only_deltas or worthless):
+        worthless: list[str] = []
+        if not outbox and (entry.acks or not entry.only_deltas):
             entry.note = self.state.note()
-            entry.swept = replica.position if worthless else None
-        else:
-            worthless = []
+            worthless = self._worthless(entry)
         if self._own_stream and not outbox and self._stream.cursor is not None:
             entry.stream = (self._stream.cursor, self.state.ledger.stream_position)
         return Outgoing(encode_entry(entry), worthless)
+
+    def _worthless(self, entry: Entry) -> list[str]:
+        """Choose what is deleted: not at once, since others may not have read it yet."""
+        now = self._limits.now()
+        if now - self._swept_at < _SWEEP:
+            return []
+        replica, upto = self._shared.replica, self._swept_upto
+        self._swept_at, self._swept_upto = now, replica.position
+        worthless = replica.worthless(upto)
+        entry.swept = upto if worthless else None
+        return worthless
 
     def _wake(self, error: RxTasksError | None = None) -> None:
         if self._alone:

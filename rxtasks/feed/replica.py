@@ -77,9 +77,10 @@ class Replica:
             if told.id not in self.acked:
                 yield position, told
 
-    def worthless(self) -> list[str]:
-        """List the entries that hold only deltas of messages that are final by now."""
-        return [position for _, position in self._worthless]
+    def worthless(self, upto: str) -> list[str]:
+        """List the entries that hold only deltas of messages that were final at a position."""
+        at = order(upto)
+        return [position for since, position in self._worthless if order(since) <= at]
 
     def _forget_told(self, upto: str) -> None:
         done = order(upto)

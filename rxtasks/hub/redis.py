@@ -28,6 +28,7 @@ _logger = logging.getLogger("rxtasks.hub")
 
 _BEATS = 4  # signs of life in the time of a lease
 _SLACK = 0.003  # seconds after the end of a lease to look for it
+_PATIENCE = 2.0  # seconds that an answer may take, and an outage before it counts as one
 _PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis, at first and at most
 _PAGE = 500  # entries that are read at once
 _CHUNK = 200  # tasks whose lives are signed at once
@@ -80,7 +81,7 @@ class RedisHub:
         self._lease = lease
         self._keep = keep
         self._names = Names(prefix)
-        self._server = Server(url, patience=max(0.5, lease))
+        self._server = Server(url, patience=max(_PATIENCE, lease))
         self._shares: dict[RedisShare, None] = {}
         self._joined = 0
         self._writer = Writer(self._server, self._names, lease, self._hurry)
@@ -303,7 +304,7 @@ class RedisHub:
     def _failed(self, error: Exception, retry_in: float) -> None:
         if self._down is not None:
             self._down = error
-        elif self._now() - self._reached_at >= self._lease:
+        elif self._now() - self._reached_at >= max(_PATIENCE, self._lease):
             _logger.warning("Redis cannot be reached: %s", error)
             self._down = error
             for share in tuple(self._shares):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
-from rxtasks import Cadence, Client
+from rxtasks import Client
 from rxtasks.hub import RedisHub
 from rxtasks.platforms.base import Platform
 from tests.conformance.actor import actor
 from tests.conformance.script import Stage
-from tests.conformance.setups import EVERYTHING, HASTE, Bench, Can, Counted, Setup, Traffic
+from tests.conformance.setups import EVERYTHING, Bench, Can, Counted, Setup, Traffic
 from tests.real.redis_server import shared_redis
 
 __all__ = ["HUB_SETUPS"]
@@ -22,8 +22,8 @@ __all__ = ["HUB_SETUPS"]
 class _Process(Client):
     """A client with a hub of its own."""
 
-    def __init__(self, hub: RedisHub, platform: Platform, cadence: Cadence | None) -> None:
-        super().__init__(platform, cadence=cadence, hub=hub)
+    def __init__(self, hub: RedisHub, platform: Platform) -> None:
+        super().__init__(platform, hub=hub)
         self._own_hub = hub
 
     async def __aenter__(self) -> Self:
@@ -42,29 +42,19 @@ class HubSetup:
 
     name: str = "hub"
     can: frozenset[Can] = EVERYTHING
-    less: dict[str, Any] = field(default_factory=dict)
-    cadence: Cadence | None = None
 
     @asynccontextmanager
     async def bench(self) -> AsyncIterator[Bench]:
         stage = Stage()
         platform = Counted(agents={"actor": actor(stage)})
-        platform.traffic, platform.less = Traffic(), self.less
+        platform.traffic, platform.less = Traffic(), {}
         prefix = uuid.uuid4().hex
 
         def another() -> Client:
-            return _Process(RedisHub(shared_redis().url, prefix=prefix), platform, self.cadence)
+            return _Process(RedisHub(shared_redis().url, prefix=prefix), platform)
 
         async with another() as client:
             yield Bench(client, stage, self.can, another, traffic=platform.traffic)
 
 
-HUB_SETUPS: tuple[Setup, ...] = (
-    HubSetup(can=EVERYTHING - {Can.TRAFFIC, Can.SEPARATE}),
-    HubSetup(
-        "hub-polled",
-        EVERYTHING - {Can.EVERY_STATE, Can.TRAFFIC, Can.SEPARATE},
-        less={"stream": "nothing", "resume": "none"},
-        cadence=HASTE,
-    ),
-)
+HUB_SETUPS: tuple[Setup, ...] = (HubSetup(can=EVERYTHING - {Can.TRAFFIC, Can.SEPARATE}),)
