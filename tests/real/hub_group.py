@@ -26,8 +26,8 @@ LEAD_IN = 0.4  # seconds in which all who watch from the beginning have come
 
 async def teller(ctx: Any) -> AsyncIterator[Any]:
     """Type and finish some messages; the text says how many, and how many words each has."""
-    messages, words, pause = ctx.text.split()
-    await asyncio.sleep(LEAD_IN)
+    messages, words, pause, *lead_in = ctx.text.split()
+    await asyncio.sleep(float(lead_in[0]) if lead_in else LEAD_IN)
     for number in range(int(messages)):
         for word in range(int(words)):
             yield typing(f"{number}.{word} ")
