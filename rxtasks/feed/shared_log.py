@@ -127,9 +127,8 @@ class SharedLog:
             if isinstance(value, Message) and not isinstance(value, _DELTAS):
                 facts.pop(value.id, None)
                 facts[value.id] = value
-        for message_id, live in self.replica.state.ledger.live.items():
-            text, thinking = live.text(TypingMessage), live.text(ThinkingMessage)
-            facts[message_id] = Partial(id=message_id, text=text, thinking=thinking)
+        for message_id in self.replica.state.ledger.live:
+            facts[message_id] = self._so_far(message_id)
         self._read.clear()
         ledger = own.ledger
         found = ledger.snapshot(list(facts.values()), ledger.mark(), streaming=True, aligned=True)
@@ -138,8 +137,20 @@ class SharedLog:
         return self._worth_telling(own, [*found, *updates])
 
     def _unknown(self, own: RecalledState, values: Sequence[Item]) -> list[Item]:
-        flat = [each for v in values for each in (v if isinstance(v, list) else [v])]
-        return self._worth_telling(own, own.ledger.batch(Batch(items=flat)))  # type: ignore[arg-type]
+        live = self.replica.state.ledger.live
+        items: list[Any] = []
+        for value in values:
+            if not isinstance(value, list):
+                items.append(value)
+            elif value[0].id in live:  # else its whole message follows
+                items.append(self._so_far(value[0].id))
+        return self._worth_telling(own, own.ledger.batch(Batch(items=items)))
+
+    def _so_far(self, message_id: str) -> Partial:
+        """All of an unfinished text: of it, the two logs may have different parts."""
+        live = self.replica.state.ledger.live[message_id]
+        text, thinking = live.text(TypingMessage), live.text(ThinkingMessage)
+        return Partial(id=message_id, text=text, thinking=thinking)
 
     def _worth_telling(self, own: RecalledState, found: Sequence[Item | Metadata]) -> list[Item]:
         out: list[Item] = []

@@ -211,9 +211,10 @@ class RedisHub:
                         await self._due.wait()
 
     async def _meet(self) -> None:
-        await self._server.meet()
-        for share in self._shares:  # a server that was restarted may have lost what it had
+        # A server that was restarted may have lost what it had: nobody reads on before it is known.
+        for share in self._shares:
             share.lose()
+        await self._server.meet()
 
     async def _sign(self) -> float:
         """Sign for all tasks; give the seconds until it is due again."""

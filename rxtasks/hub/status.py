@@ -25,7 +25,7 @@ class HubTask(Struct, frozen=True, kw_only=True):
         watchers: The processes that watch it.
         entries: Entries of its log.
         last: The newest of them.
-        waiting: What processes have told the leader and is kept: what it has heard, too.
+        silent: Seconds since a process that watches it gave the last sign of life.
     """
 
     name: str
@@ -35,7 +35,7 @@ class HubTask(Struct, frozen=True, kw_only=True):
     watchers: tuple[str, ...] = ()
     entries: int = 0
     last: str = "0-0"
-    waiting: int = 0
+    silent: float = 0.0
 
 
 async def look(server: Server, names: Names) -> list[HubTask]:
@@ -45,22 +45,26 @@ async def look(server: Server, names: Names) -> list[HubTask]:
         TransportError: Redis cannot be reached.
     """
     try:
-        found = await server.ask(server.client.zrange(names.tasks, 0, -1))
-        tasks = sorted(name.decode() for name in found)
+        found = await server.ask(server.client.zrange(names.tasks, 0, -1, withscores=True))
+        seconds, micros = await server.ask(server.client.time())
+        tasks = {name.decode(): seconds + micros / 1e6 - at / 1000 for name, at in found}
         pipe = server.pipeline()
-        for name in tasks:
+        for name in sorted(tasks):
             keys = names.of(name)
             pipe.get(keys.lease).pttl(keys.lease).hget(keys.meta, "fence")
             pipe.zrange(keys.watchers, 0, -1)
-            pipe.xlen(keys.log).xrevrange(keys.log, count=1).xlen(keys.told)
+            pipe.xlen(keys.log).xrevrange(keys.log, count=1)
         answers = await server.ask(pipe.execute()) if tasks else []
     except UNREACHABLE as error:
         raise TransportError(f"Redis cannot be reached: {error}") from error
-    return [_task(name, answers[7 * n : 7 * n + 7]) for n, name in enumerate(tasks)]
+    return [
+        _task(name, silent, answers[6 * n : 6 * n + 6])
+        for n, (name, silent) in enumerate(sorted(tasks.items()))
+    ]
 
 
-def _task(name: str, answers: Sequence[Any]) -> HubTask:
-    lease, left, token, watchers, entries, last, waiting = answers
+def _task(name: str, silent: float, answers: Sequence[Any]) -> HubTask:
+    lease, left, token, watchers, entries, last = answers
     return HubTask(
         name=name,
         leader=lease.decode().rpartition(":")[0] if lease else "",
@@ -69,5 +73,5 @@ def _task(name: str, answers: Sequence[Any]) -> HubTask:
         watchers=tuple(each.decode() for each in watchers),
         entries=entries,
         last=last[0][0].decode() if last else "0-0",
-        waiting=waiting,
+        silent=max(0.0, silent),
     )

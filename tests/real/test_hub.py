@@ -66,7 +66,7 @@ async def test_nothing_is_lost_when_leaders_are_killed() -> None:
 
 async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
     async with group(2) as processes:
-        ref = await processes.start("40 2 0.03")
+        ref = await processes.start("30 2 0.03")
         for worker in processes.workers:
             worker.watch(ref)
         leader = await processes.until_led(ref)
@@ -80,8 +80,8 @@ async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
         leader.process.send_signal(signal.SIGCONT)
         seen = [await worker.done(ref) for worker in processes.workers]
 
-    assert [led["token"] for worker in processes.workers for led in worker.led] == [1, 2]
-    assert problems(seen[0]["events"], 40) == []
+    assert sorted(led["token"] for each in processes.workers for led in each.led) == [1, 2]
+    assert problems(seen[0]["events"], 30) == []
     assert seen[0]["events"] == seen[1]["events"]
 
 
@@ -108,19 +108,19 @@ async def test_redis_is_restarted_in_the_middle(persistent: bool) -> None:
 @pytest.mark.parametrize("outage", ["fallback", "wait"])
 async def test_redis_hangs_for_longer_than_anybody_waits(outage: str) -> None:
     async with group(2, outage=outage) as processes:
-        ref = await processes.start("140 2 0.03")
+        ref = await processes.start("80 2 0.03")
         for worker in processes.workers:
             worker.watch(ref)
         await processes.until_led(ref)
         await asyncio.sleep(0.8)
         processes.redis.hang()
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(3.5)
         processes.redis.go_on()
         seen = [await worker.done(ref) for worker in processes.workers]
 
     for each in seen:
         assert each["same"]
-        assert problems([e for e in each["events"] if e[1] != "transport-fault"], 140) == []
+        assert problems([e for e in each["events"] if e[1] != "transport-fault"], 80) == []
         faults = [event[2] for event in each["events"] if event[1] == "transport-fault"]
         assert any("Redis cannot be reached" in fault for fault in faults)
     assert (seen[0]["epoch"] == seen[1]["epoch"]) is (outage == "wait")
