@@ -46,7 +46,7 @@ def table(tasks: list[HubTask]) -> list[str]:
     """Write tasks as lines."""
     if not tasks:
         return ["no task is watched by way of this hub, or was lately"]
-    head = ("TASK", "LEADER", "LEASE", "TERM", "WATCHED BY", "ENTRIES", "LAST", "AGE")
+    head = ("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
     rows = [
         (
             task.name,
@@ -54,9 +54,10 @@ def table(tasks: list[HubTask]) -> list[str]:
             f"{task.lease:.1f} s" if task.leader else "-",
             str(task.token),
             str(len(task.watchers)),
+            str(sum(task.watchers.values())),
             str(task.entries),
-            task.last,
-            f"{task.silent:.1f} s",
+            str(task.lag),
+            f"{task.silent:.1f} s ago",
         )
         for task in tasks
     ]

@@ -49,6 +49,11 @@ class Member(Protocol):
         ...
 
     @property
+    def observers(self) -> int:
+        """How many observe the task in this process, and wait for its results."""
+        ...
+
+    @property
     def told_position(self) -> str:
         """What was told up to here has been taken into account."""
         ...

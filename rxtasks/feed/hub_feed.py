@@ -208,6 +208,11 @@ class HubFeed(Feed):
         return self._shared.replica.position
 
     @property
+    def observers(self) -> int:
+        """How many observe the task in this process, and wait for its results."""
+        return self._users
+
+    @property
     def told_position(self) -> str:
         """What was told up to here has been taken into account."""
         return self._shared.replica.state.told_position

@@ -15,6 +15,7 @@ class Keys(NamedTuple):
     watchers: str
     log: str
     told: str
+    readers: str
 
 
 class Names:

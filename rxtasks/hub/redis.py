@@ -239,7 +239,7 @@ class RedisHub:
         return max(wait, 0.001)
 
     def _sign_of(self, share: RedisShare) -> tuple[str, Sequence[str], Sequence[Any]]:
-        keys = (*share.keys[:3], share.keys.log, share.keys.told, self._names.tasks)
+        keys = (*share.keys, self._names.tasks)
         candidate = secrets.token_hex(6)
         lease = int(self._lease * 1000)
         return (
@@ -248,6 +248,7 @@ class RedisHub:
             (
                 *(share.process, share.token, lease, int(self._keep)),
                 *(candidate, self._server.run, share.name),
+                f"{share.member.position} {share.member.observers}",
             ),
         )
 

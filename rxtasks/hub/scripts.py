@@ -8,6 +8,7 @@ The keys of a task, by the names that the scripts give them:
 | `meta` | `epoch`, `fence` (the newest token), `run` (of the server), `generation`, `top` |
 | `watchers` | processes that watch the task, by the time of their last sign of life, in ms |
 | `log` | the log, a stream; its ids are `token-number`, so the newest token writes last |
+| `readers` | what each of them has read at its last sign of life, and its observers |
 | `told` | what other processes tell the one that leads: a stream |
 """
 
@@ -18,8 +19,8 @@ from typing import Final
 __all__ = ["APPEND", "BEAT", "LEAVE"]
 
 BEAT: Final = """
-local lease, meta, watchers, log, told, tasks = unpack(KEYS)
-local process, token, lease_ms, keep, candidate, run, name = unpack(ARGV)
+local lease, meta, watchers, log, told, readers, tasks = unpack(KEYS)
+local process, token, lease_ms, keep, candidate, run, name, reads = unpack(ARGV)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -36,7 +37,11 @@ elseif redis.call('HGET', meta, 'run') ~= run then
     redis.call('DEL', lease)
 end
 
-redis.call('ZREMRANGEBYSCORE', watchers, '-inf', now - 2 * lease_ms)
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', watchers, '-inf', now - 2 * lease_ms)) do
+    redis.call('ZREM', watchers, dead)
+    redis.call('HDEL', readers, dead)
+end
+redis.call('HSET', readers, process, reads)
 redis.call('ZREM', watchers, process)
 local others = redis.call('ZCARD', watchers)
 redis.call('ZADD', watchers, now, process)
@@ -52,7 +57,7 @@ elseif owner == process .. ':' .. token then
     mine = token
     redis.call('PEXPIRE', lease, lease_ms)
 end
-for _, key in ipairs({meta, watchers, log, told, tasks}) do
+for _, key in ipairs({meta, watchers, log, told, readers, tasks}) do
     redis.call('EXPIRE', key, keep)
 end
 local at = redis.call('HMGET', meta, 'generation', 'top')
@@ -82,9 +87,10 @@ return 'OK'
 entries that are worth nothing with it."""
 
 LEAVE: Final = """
-local lease, watchers, told = unpack(KEYS)
+local lease, watchers, told, readers = unpack(KEYS)
 local process, owner = unpack(ARGV)
 redis.call('ZREM', watchers, process)
+redis.call('HDEL', readers, process)
 if redis.call('GET', lease) == owner then
     redis.call('DEL', lease)
     if redis.call('ZCARD', watchers) > 0 then

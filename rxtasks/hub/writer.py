@@ -133,7 +133,11 @@ class Writer:
 
     def _goodbye(self, share: RedisShare) -> Call:
         keys = share.keys
-        return LEAVE, (keys.lease, keys.watchers, keys.told), (share.process, share.owner)
+        return (
+            LEAVE,
+            (keys.lease, keys.watchers, keys.told, keys.readers),
+            (share.process, share.owner),
+        )
 
     def _sent(self, share: RedisShare, result: Any) -> None:
         sending, share.sending = share.sending, None

@@ -142,7 +142,7 @@ async def test_nobody_polls_when_nobody_watches_any_more() -> None:
         subscriptions = [each.task(ref).events.subscribe() for each in (first, second)]
         await until(lambda: running.open_streams == 1)
         (task,) = await hub.status()
-        assert len(task.watchers) == 2
+        assert list(task.watchers.values()) == [1, 1]
         assert task.leader in task.watchers
 
         for subscription in subscriptions:
@@ -150,7 +150,7 @@ async def test_nobody_polls_when_nobody_watches_any_more() -> None:
         await until(lambda: running.open_streams == 0)
         await asyncio.sleep(2 * LEASE)
         (task,) = await hub.status()
-        assert (task.leader, task.watchers) == ("", ())
+        assert (task.leader, task.watchers) == ("", {})
         assert running.open_streams == 0
 
 
