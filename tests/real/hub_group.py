@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,13 +22,14 @@ __all__ = ["Group", "Worker", "group", "problems"]
 ROOT = Path(__file__).parents[2]
 LEASE = 0.5
 PATIENCE = 45.0
-LEAD_IN = 0.4  # seconds in which all who watch from the beginning have come
+GATES: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
 
 async def teller(ctx: Any) -> AsyncIterator[Any]:
     """Type and finish some messages; the text says how many, and how many words each has."""
-    messages, words, pause, *lead_in = ctx.text.split()
-    await asyncio.sleep(float(lead_in[0]) if lead_in else LEAD_IN)
+    messages, words, pause, *gated = ctx.text.split()
+    if gated:
+        await GATES[ctx.task_id].wait()
     for number in range(int(messages)):
         for word in range(int(words)):
             yield typing(f"{number}.{word} ")
@@ -62,6 +64,7 @@ class Worker:
         self.process = process
         self.name = ""
         self.led: list[dict[str, Any]] = []
+        self._watching: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._done: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._listen())
@@ -75,11 +78,18 @@ class Worker:
                 self._ready.set_result(None)
             elif "leads" in said:
                 self.led.append(said)
+            elif "watches" in said:
+                self._watching[said["watches"]].set()
             else:
                 self._future(said["done"]).set_result(said)
 
     def _future(self, ref: str) -> asyncio.Future[dict[str, Any]]:
         return self._done.setdefault(ref, asyncio.get_running_loop().create_future())
+
+    def leave(self, ref: str) -> None:
+        assert self.process.stdin is not None
+        if self.process.returncode is None:
+            self.process.stdin.write(json.dumps({"leave": ref}).encode() + b"\n")
 
     async def ready(self) -> None:
         await asyncio.wait_for(self._ready, PATIENCE)
@@ -88,6 +98,9 @@ class Worker:
         assert self.process.stdin is not None
         command = json.dumps({"watch": ref, "observers": observers})
         self.process.stdin.write(command.encode() + b"\n")
+
+    async def watches(self, ref: str) -> None:
+        await asyncio.wait_for(self._watching[ref].wait(), PATIENCE)
 
     async def done(self, ref: str) -> dict[str, Any]:
         return await asyncio.wait_for(self._future(ref), PATIENCE)
@@ -127,9 +140,15 @@ class Group:
         self.workers.append(worker)
         return worker
 
-    async def start(self, text: str) -> str:
-        """Start a task of the server, and name it."""
-        return (await self._client.agent("teller").run(text)).ref
+    async def start(self, text: str, workers: list[Worker], observers: int = 2) -> str:
+        """Start a task that says nothing before all who are to watch it do; name it."""
+        task = await self._client.agent("teller").run(f"{text} gated")
+        for worker in workers:
+            worker.watch(task.ref, observers)
+        for worker in workers:
+            await worker.watches(task.ref)
+        GATES[task.id].set()
+        return task.ref
 
     def leader(self, ref: str) -> Worker | None:
         """Find the process that leads a task by what the processes have said."""
@@ -143,7 +162,7 @@ class Group:
 
     async def until_led(self, ref: str) -> Worker:
         async with asyncio.timeout(PATIENCE):
-            while (worker := self.leader(ref)) is None:
+            while (worker := self.leader(ref)) is None:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.005)
         return worker
 

@@ -1,4 +1,4 @@
-"""A process that watches tasks by way of a hub: `python -m tests.real.hub_process SERVER REDIS ...`.
+"""A process that watches tasks by way of a hub: `python -m tests.real.hub_process SERVER REDIS`.
 
 It takes commands on its standard input, and says on its standard output what it has seen; both are
 lines of JSON.
@@ -41,14 +41,14 @@ async def watch(client: Client, ref: str, observers: int) -> None:
     seen: list[list[list[Any]]] = [[] for _ in range(observers)]
     for each in seen:
         task.events.subscribe(lambda event, each=each: each.append(written(event)))  # type: ignore[misc]
+    await task.ready()
+    say(watches=ref)
     try:
         text = (await task.result(timeout=40.0)).text
     except Exception as error:  # noqa: BLE001 - the test is to see it
         text = f"{type(error).__name__}: {error}"
     same = all(each == seen[0] for each in seen)
     say(done=ref, text=text, events=seen[0], same=same, epoch=task.events.log.epoch)
-    if text:
-        task.unsubscribe()
 
 
 async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:
@@ -61,7 +61,7 @@ async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:
         lead(share, token)
         say(leads=share.name, token=token, at=time.time())
 
-    RedisShare.lead = leads  # type: ignore[method-assign]
+    RedisShare.lead = leads  # type: ignore[method-assign,assignment]
     watching: set[asyncio.Task[None]] = set()
     async with (
         RedisHub(redis, lease=float(lease), on_outage=on_outage) as hub,
@@ -73,6 +73,8 @@ async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:
             if "watch" in command:
                 work = watch(client, command["watch"], command["observers"])
                 watching.add(asyncio.create_task(work))
+            else:
+                client.task(command["leave"]).unsubscribe()
         for each in watching:
             each.cancel()
 

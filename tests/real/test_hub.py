@@ -30,27 +30,27 @@ def redis() -> Iterator[RedisServer]:
     server.close()
 
 
-async def watched(processes: Group, refs: list[str], workers: list[Worker], observers: int) -> int:
+async def watched(processes: Group, workers: list[Worker]) -> int:
     """Let processes watch tasks to their end; give the number of requests."""
-    before = processes.running.requests
-    for ref in refs:
-        for worker in workers:
-            worker.watch(ref, observers)
-    for ref in refs:
+    before, refs = processes.running.requests, list[str]()
+    starts = (processes.start("3 4 0.02", workers, OBSERVERS) for _ in range(TASKS))
+    for ref in await asyncio.gather(*starts):
         seen = [await worker.done(ref) for worker in workers]
         assert all(each["same"] for each in seen)
         assert all(each["events"] == seen[0]["events"] for each in seen)
         assert problems(seen[0]["events"], 3) == []
-    return processes.running.requests - before
+        refs.append(ref)
+    asked = processes.running.requests - before
+    for worker in workers:
+        for ref in refs:
+            worker.leave(ref)
+    return asked
 
 
 async def test_four_processes_ask_as_much_as_one_and_see_the_same() -> None:
     async with group(4) as processes:
-        # Long enough for all to have come before the agents say anything.
-        alone = [await processes.start("3 4 0.02") for _ in range(TASKS)]
-        one = await watched(processes, alone, processes.workers[:1], OBSERVERS)
-        shared = [await processes.start("3 4 0.02 2.0") for _ in range(TASKS)]
-        four = await watched(processes, shared, processes.workers, OBSERVERS)
+        one = await watched(processes, processes.workers[:1])
+        four = await watched(processes, processes.workers)
 
     assert one >= TASKS
     assert four <= 1.1 * one, f"{four} requests of four processes, {one} of one"
@@ -66,15 +66,13 @@ async def test_nothing_is_lost_when_leaders_are_killed() -> None:
 
 async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
     async with group(2) as processes:
-        ref = await processes.start("30 2 0.03")
-        for worker in processes.workers:
-            worker.watch(ref)
+        ref = await processes.start("30 2 0.03", processes.workers)
         leader = await processes.until_led(ref)
         (other,) = (worker for worker in processes.workers if worker is not leader)
         await asyncio.sleep(0.8)
         leader.process.send_signal(signal.SIGSTOP)
         async with asyncio.timeout(20):
-            while not other.led:
+            while not other.led:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.01)
         await asyncio.sleep(LEASE / 2)
         leader.process.send_signal(signal.SIGCONT)
@@ -88,9 +86,7 @@ async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
 @pytest.mark.parametrize("persistent", [True, False])
 async def test_redis_is_restarted_in_the_middle(persistent: bool) -> None:
     async with group(2, persistent=persistent) as processes:
-        ref = await processes.start("30 2 0.03")
-        for worker in processes.workers:
-            worker.watch(ref)
+        ref = await processes.start("30 2 0.03", processes.workers)
         await processes.until_led(ref)
         await asyncio.sleep(0.9)
         processes.redis.stop()
@@ -108,9 +104,7 @@ async def test_redis_is_restarted_in_the_middle(persistent: bool) -> None:
 @pytest.mark.parametrize("outage", ["fallback", "wait"])
 async def test_redis_hangs_for_longer_than_anybody_waits(outage: str) -> None:
     async with group(2, outage=outage) as processes:
-        ref = await processes.start("80 2 0.03")
-        for worker in processes.workers:
-            worker.watch(ref)
+        ref = await processes.start("80 2 0.03", processes.workers)
         await processes.until_led(ref)
         await asyncio.sleep(0.8)
         processes.redis.hang()
@@ -232,7 +226,7 @@ async def test_a_hub_that_cannot_be_reached_is_told_and_does_without(redis: Redi
         await task.send("3 1 0.01")
         assert (await task.result(timeout=10)).text == "2.0 "
         async with asyncio.timeout(10):
-            while not (await hub.status())[0].leader:
+            while not (await hub.status())[0].leader:  # noqa: ASYNC110 - of Redis
                 await asyncio.sleep(0.05)
 
 
