@@ -156,6 +156,7 @@ class HubFeed(Feed):
             self._obey(told)
         self._obey_all()
         state.late = not pending and not shared.attended
+        shared.attended = True  # from now on
 
     def _goes_on(self, stream: tuple[str, int | None] | None, *, attended: bool) -> None:
         """Watch on from where somebody else had got to."""

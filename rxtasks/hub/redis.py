@@ -257,7 +257,8 @@ class RedisHub:
         place = Place(epoch.decode(), int(generation), top.decode())
         token = int(mine)
         if not share.joined or place != share.place:
-            share.join(place, others=int(others))
+            # Whoever has the lease has watched.
+            share.join(place, attended=int(others) > 0 or not token)
         elif share.token and token != share.token:
             share.fenced()
         # It is the process that leads which keeps the lease up, so it looks in time.

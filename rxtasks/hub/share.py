@@ -82,10 +82,10 @@ class RedisShare:
 
     # ------------------------------------------------------------------ what the hub does
 
-    def join(self, place: Place, *, others: int) -> None:
+    def join(self, place: Place, *, attended: bool) -> None:
         """Redis knows of it; what is in the log follows."""
         self.lose()
-        attended = others > 0 or self.known
+        attended = attended or self.known
         self.joined = self.known = True
         self.place = place
         self.member.joined(place, attended=attended)

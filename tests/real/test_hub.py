@@ -39,6 +39,7 @@ async def watched(processes: Group, workers: list[Worker]) -> int:
         assert all(each["same"] for each in seen)
         assert all(each["events"] == seen[0]["events"] for each in seen)
         assert problems(seen[0]["events"], 3) == []
+        assert {each["text"] for each in seen} == {"2.0 2.1 2.2 2.3 "}
         refs.append(ref)
     asked = processes.running.requests - before
     for worker in workers:
