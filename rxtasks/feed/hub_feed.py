@@ -30,6 +30,7 @@ from rxtasks.feed.record import (
 from rxtasks.feed.shared import SharedStream
 from rxtasks.feed.shared_log import SharedLog
 from rxtasks.feed.state import State
+from rxtasks.feed.turn import TurnState
 from rxtasks.models import FatalFault, TaskInfo, TransportFault
 from rxtasks.platforms.base import Accepted, Metadata, Platform, TaskRef, Want
 from rxtasks.streams.shared import FollowingLog
@@ -166,7 +167,8 @@ class HubFeed(Feed):
         if self._own_stream:
             self._stream.go_on(stream[0] if stream is not None else None)
         goes_on = self._watched_before and stream is not None
-        new = self._stream.cursor is None and self._pace.started_here
+        known = self.state.turn.state is not TurnState.UNKNOWN
+        new = known and self._stream.cursor is None and self._pace.started_here
         self._begin(streamed=whole and (goes_on or new))
 
     def follow(self) -> None:
