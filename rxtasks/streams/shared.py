@@ -28,7 +28,7 @@ class FollowingLog(TaskLog):
         self.enqueue(lambda: setattr(self, "tail", max(self.tail, position)))
 
     def announce(self, value: EventValue) -> None:
-        """Deliver a value to those who are present, without a place in the log."""
+        """Deliver a fault to those who observe faults now; it has no place in the log."""
         self.enqueue(lambda: self._announce(entry_of(self.tail, value)))
 
     def unhold(self) -> None:
@@ -56,5 +56,5 @@ class FollowingLog(TaskLog):
 
     def _announce(self, entry: Entry) -> None:
         for subscriber in (*self._subscribers, *self._admitted):
-            if not subscriber.closed:
+            if not subscriber.closed and getattr(subscriber, "takes_faults", False):
                 subscriber.deliver(entry)

@@ -41,6 +41,8 @@ async def watch(client: Client, ref: str, observers: int) -> None:
     seen: list[list[list[Any]]] = [[] for _ in range(observers)]
     for each in seen:
         task.events.subscribe(lambda event, each=each: each.append(written(event)))  # type: ignore[misc]
+    faults: list[str] = []
+    task.errors.subscribe(lambda fault: faults.append(str(fault)))
     await task.ready()
     say(watches=ref)
     try:
@@ -48,7 +50,8 @@ async def watch(client: Client, ref: str, observers: int) -> None:
     except Exception as error:  # noqa: BLE001 - the test is to see it
         text = f"{type(error).__name__}: {error}"
     same = all(each == seen[0] for each in seen)
-    say(done=ref, text=text, events=seen[0], same=same, epoch=task.events.log.epoch)
+    epoch = task.events.log.epoch
+    say(done=ref, text=text, events=seen[0], same=same, epoch=epoch, faults=faults)
 
 
 async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:

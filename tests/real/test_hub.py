@@ -8,8 +8,17 @@ from collections.abc import Iterator
 
 import aiohttp
 import pytest
+from redis.asyncio import from_url as connect
 
-from rxtasks import Client, ConfigurationError, TransportFault
+from rxtasks import (
+    AgentMessage,
+    Client,
+    ClientClosed,
+    ConfigurationError,
+    TaskEvent,
+    TransportError,
+    TransportFault,
+)
 from rxtasks.hub import RedisHub
 from rxtasks.platforms import Gateway, Local
 from rxtasks.server import serve
@@ -116,8 +125,7 @@ async def test_redis_hangs_for_longer_than_anybody_waits(outage: str) -> None:
     for each in seen:
         assert each["same"]
         assert problems([e for e in each["events"] if e[1] != "transport-fault"], 80) == []
-        faults = [event[2] for event in each["events"] if event[1] == "transport-fault"]
-        assert any("Redis cannot be reached" in fault for fault in faults)
+        assert any("Redis cannot be reached" in fault for fault in each["faults"])
     assert (seen[0]["epoch"] == seen[1]["epoch"]) is (outage == "wait")
 
 
@@ -240,3 +248,58 @@ def test_what_a_hub_cannot_be_is_said() -> None:
         RedisHub(on_outage="panic")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="prefix"):
         RedisHub(prefix="")
+
+
+async def test_the_hub_of_one_process_survives_a_restart_and_a_lost_lease(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        RedisHub(redis.url, lease=LEASE, on_outage="wait") as hub,
+        Client(Local(agents={"teller": teller}), hub=hub) as client,
+    ):
+        task = await client.agent("teller").run("60 2 0.02")
+        seen: list[TaskEvent] = []
+        faults: list[object] = []
+        task.events.subscribe(seen.append)
+        task.errors.subscribe(faults.append)
+        await until(lambda: len(seen) > 10)
+
+        admin = connect(redis.url)
+        for key in await admin.keys("*:lease"):
+            await admin.delete(key)  # as if it had run out
+        at = len(seen)
+        await until(lambda: len(seen) > at + 5)
+        (status,) = await hub.status()
+        assert status.token == 2
+        await admin.script_flush()  # what is sent is what Redis knows, or it is sent again
+        at = len(seen)
+        await until(lambda: len(seen) > at + 5)
+        await admin.aclose()
+
+        redis.stop()
+        await until(lambda: faults, seconds=10)
+        with pytest.raises(TransportError, match="cannot be reached"):
+            await hub.status()
+        redis.start()
+        assert (await task.result(timeout=20)).text == "59.0 59.1 "
+        (status,) = await hub.status()
+        assert status.token > 2
+        assert repr(hub) == "<RedisHub rxtasks 1 tasks>"
+    texts = [e.value.text for e in seen if isinstance(e.value, AgentMessage)]
+    assert texts == [f"{n}.0 {n}.1 " for n in range(60)]
+    assert [event.seq for event in seen] == sorted({event.seq for event in seen})
+    assert "cannot be reached" in caplog.text
+
+
+async def test_a_hub_is_used_while_it_is_open() -> None:
+    hub = RedisHub(shared_redis().url, prefix="open")
+    async with Client(Local(agents={"teller": teller}), hub=hub) as client:
+        task = await client.agent("teller").run("1 1 0")
+        with pytest.raises(ClientClosed, match="not open"):
+            await task.result()
+    await hub.aclose()
+    async with hub:
+        with pytest.raises(ClientClosed, match="once"):
+            await hub.__aenter__()
+    with pytest.raises(ConfigurationError, match="refuses"):
+        await RedisHub(shared_redis().url.replace("//", "//nobody:wrong@")).__aenter__()
