@@ -10,8 +10,8 @@ from rxtasks.errors import ConfigurationError
 
 try:
     from rxtasks.hub import HubTask, RedisHub
-except ImportError as missing:
-    raise UsageError("a hub needs the Redis client: pip install 'rxtasks[redis]'") from missing
+except ImportError:
+    raise UsageError("a hub needs the Redis client: pip install 'rxtasks[redis]'") from None
 
 __all__ = ["opened", "show", "table"]
 

@@ -16,6 +16,7 @@ from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
+    Connection,
     Delta,
     EventValue,
     Gap,
@@ -35,12 +36,15 @@ _PUBLIC = frozenset({"state", "failure", "word"})
 class RecalledTurn(Turn):
     """A turn that can be written down."""
 
+    state: TurnState
+
     def note(self) -> TurnNote:
         """Write it down."""
         fields: dict[str, Any] = {
             name: getattr(self, name if name in _PUBLIC else f"_{name}") for name in _ATTRIBUTES
         }
-        return TurnNote(**{**fields, "state": self.state.name})
+        fields["state"] = self.state.name
+        return TurnNote(**fields)
 
     def recall(self, note: TurnNote) -> None:
         """Be what was written down."""
@@ -60,6 +64,10 @@ class RecalledTurn(Turn):
 
 class RecalledLedger(Ledger):
     """A ledger that can be told what stands in a log already."""
+
+    answered: bool
+    last_text: str
+    last_error: str
 
     @property
     def tick(self) -> int:
@@ -142,12 +150,16 @@ class RecalledState(State):
         late: What a first poll finds had been there before, whoever has started it.
     """
 
+    info: TaskInfo
+    connection: Connection
+    cursor: str | None
     turn: RecalledTurn
     ledger: RecalledLedger
 
     def __init__(self, info: TaskInfo, turn: RecalledTurn, platform: str) -> None:
         super().__init__(info, turn, platform)
-        self.ledger = RecalledLedger(on_new=turn.message, on_delta=turn.assistant)
+        ledger = RecalledLedger(on_new=turn.message, on_delta=turn.assistant)
+        self.ledger = ledger  # pyright: ignore[reportIncompatibleVariableOverride]
         self.told_position: str = "0-0"
         self.late: bool = False
 

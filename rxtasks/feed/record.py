@@ -170,6 +170,11 @@ class Told(Struct, omit_defaults=True):
     fault: TransportFault | None = None
     what: Literal["", "cancelled", "poke", "hint", "ended-hint", "deleted"] = ""
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it has to be taken into account, however late."""
+        return self.what not in ("poke", "hint", "ended-hint")
+
 
 _encoder = msgspec.json.Encoder(enc_hook=simple)
 _entries = msgspec.json.Decoder(Entry, dec_hook=exception_of)

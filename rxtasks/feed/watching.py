@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from rxtasks.errors import RxTasksError
@@ -10,6 +9,7 @@ from rxtasks.feed.cadence import Facts, What
 from rxtasks.feed.faults import Refusals
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
+from rxtasks.feed.observed import Observed
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.outlet import Outlet
 from rxtasks.feed.pace import Pace
@@ -31,7 +31,7 @@ _logger = logging.getLogger("rxtasks.feed")
 _SOON = 0.4  # seconds after the loss of a stream in which it may be back before the status is read
 
 
-class Watching:
+class Watching(Observed):
     """Brings what polls and a stream tell of a task into its log.
 
     Whatever is learned of the task, also by a single `poll`, passes through here. Observers keep
@@ -91,45 +91,12 @@ class Watching:
         return State(info, turn, self._platform.name)
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop of the client; raises ClientClosed if that is not open."""
-        return self._limits.loop
-
-    @property
     def seen(self) -> State:
         """What is known of the task, as far as the log has told it."""
         return self.state
 
     async def ready(self) -> None:
         """Wait until the log holds what observers of other processes have seen."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody wants to know, and there is something to watch."""
-        wanted = self._users > 0 and self.ref is not None and not self.log.ended
-        return wanted and not self._limits.closing
-
-    @property
-    def active(self) -> bool:
-        """Whether it is being watched here."""
-        return self.wanted
-
-    def retain(self) -> None:
-        """Somebody wants to know: start with the first.
-
-        Raises:
-            ClientClosed: The client is closed, or being closed.
-        """
-        self._limits.check_open()
-        self._users += 1
-        if self._users == 1 or self._failed:
-            self._start()
-
-    def release(self) -> None:
-        """Somebody has left: stop with the last."""
-        self._users -= 1
-        if self._users == 0:
-            self._stop()
 
     def _start(self) -> None:
         if not self.active:

@@ -22,8 +22,8 @@ class Names:
     """The keys of one hub; they begin with its prefix."""
 
     def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.tasks = f"{prefix}:tasks"
+        self.prefix: str = prefix
+        self.tasks: str = f"{prefix}:tasks"
 
     def of(self, name: str) -> Keys:
         """The keys of a task."""

@@ -79,7 +79,8 @@ class Reader:
                 of[told.encode()] = (share, share.session, False)
         request = self._server.client.xread(places, count=_PAGE, block=int(_BLOCK * 1000))
         answer: Any = await self._server.ask(request, _BLOCK + 2.0)
-        for key, rows in answer.items() if isinstance(answer, dict) else answer or ():
+        found_rows: Any = answer.items() if hasattr(answer, "items") else answer or ()
+        for key, rows in found_rows:
             if (found := of.get(key)) is not None:
                 self._give(*found, rows)
             elif rows:

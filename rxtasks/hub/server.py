@@ -18,6 +18,9 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
 
 from rxtasks.errors import ConfigurationError
 from rxtasks.hub.scripts import APPEND, BEAT, LEAVE
@@ -37,7 +40,7 @@ def stopping() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class Restarted(redis.exceptions.ConnectionError):
+class Restarted(RedisConnectionError):
     """The server is not the one that it was; what it holds has to be looked at again."""
 
 
@@ -64,7 +67,7 @@ class Server:
         self._patience = patience
         self._shas: dict[str, str] = {}
         try:
-            self._client = redis.asyncio.Redis.from_url(
+            self._client = _client(
                 url,
                 decode_responses=False,
                 retry=Retry(NoBackoff(), 0),
@@ -78,7 +81,7 @@ class Server:
         """Look at each new connection whether a server was started anew behind it."""
         await connection.on_connect()
         await connection.send_command("INFO", "server")
-        info = _info(await connection.read_response())
+        info = _info(await connection.read_response())  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
         self.found = info.get("run_id", "")
         if int(info.get("redis_version", "0").partition(".")[0]) < _OLDEST:
             raise ConfigurationError(
@@ -149,7 +152,11 @@ class Server:
         await self._client.connection_pool.disconnect()
 
 
-def _info(answer: bytes | str) -> dict[str, str]:
-    text = answer.decode() if isinstance(answer, bytes) else answer
+def _client(url: str, **options: Any) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _info(answer: Any) -> dict[str, str]:
+    text = answer.decode() if isinstance(answer, bytes) else str(answer)
     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
     return {name: value.strip() for name, _, value in pairs}

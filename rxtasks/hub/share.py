@@ -52,18 +52,18 @@ class RedisShare:
         member: Member,
         host: Host,
     ) -> None:
-        self.name = name
-        self.process = process
-        self.keys = keys
-        self.member = member
-        self.joined = False
-        self.known = False  # it was joined before, and has not left since
-        self.reading = False
-        self.token = 0
-        self.heard = "0-0"
+        self.name: str = name
+        self.process: str = process
+        self.keys: Keys = keys
+        self.member: Member = member
+        self.joined: bool = False
+        self.known: bool = False  # it was joined before, and has not left since
+        self.reading: bool = False
+        self.token: int = 0
+        self.heard: str = "0-0"
         self.sending: tuple[str, Outgoing] | None = None
-        self.left = False
-        self.session = 0
+        self.left: bool = False
+        self.session: int = 0
         self.place: Place | None = None
         self._number = 0
         self._host = host

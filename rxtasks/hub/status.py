@@ -60,7 +60,7 @@ async def look(server: Server, names: Names) -> list[HubTask]:
             pipe.get(keys.lease).pttl(keys.lease).hget(keys.meta, "fence")
             pipe.zrange(keys.watchers, 0, -1).hgetall(keys.readers)
             pipe.xlen(keys.log).xrevrange(keys.log, count=1)
-        answers = await server.ask(pipe.execute()) if tasks else []
+        answers: Any = await server.ask(pipe.execute())
         found = [
             _task(name, silent, answers[7 * n : 7 * n + 7])
             for n, (name, silent) in enumerate(sorted(tasks.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rxtasks.models import EventValue
+from rxtasks.models import EventValue, TaskUpdate
 from rxtasks.streams.entry import Entry, entry_of
 from rxtasks.streams.log import Subscriber, TaskLog
 
@@ -17,6 +17,11 @@ class FollowingLog(TaskLog):
     """
 
     held: bool = False
+    epoch: str
+    tail: int
+    trimmed: int
+    settled: bool
+    latest: tuple[int, TaskUpdate] | None
 
     @property
     def read(self) -> bool:

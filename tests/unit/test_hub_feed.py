@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -213,7 +214,7 @@ async def test_the_end_of_a_task_is_the_end_for_all() -> None:
     async with two(ScriptedPlatform(SCRIPT)) as seen:
         ended: list[int] = []
         for number, task in enumerate(seen.tasks):
-            task.messages.subscribe(on_completed=lambda number=number: ended.append(number))
+            task.messages.subscribe(on_completed=partial(ended.append, number))
         pending = asyncio.create_task(seen.tasks[0].result(timeout=60))
         await asyncio.sleep(0.8)
         await seen.tasks[1].end()
