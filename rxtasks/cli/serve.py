@@ -57,7 +57,8 @@ async def serve(
         )
     options = exposure.options()
     exposure.start_log()
-    async with serving(platform, host, port, token=token, names=names, hub=hub, **options) as running:
+    options |= {"token": token, "names": names, "hub": hub}
+    async with serving(platform, host, port, **options) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()
     print("stopped", file=sys.stderr)

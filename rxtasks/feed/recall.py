@@ -96,7 +96,7 @@ class RecalledLedger(Ledger):
     def remember(self, value: EventValue | Sequence[Delta], turn: int) -> None:
         """Take note of what was told."""
         if isinstance(value, Gap):
-            self._gaps |= {value}
+            self._gaps = tuple({*self._gaps, value})
         elif isinstance(value, ThinkingMessage | TypingMessage):
             self._remember_deltas([value])
         elif isinstance(value, Message):

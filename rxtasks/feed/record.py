@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeGuard
 
 import msgspec
@@ -176,9 +177,17 @@ class Told(Struct, omit_defaults=True):
         return self.what not in ("poke", "hint", "ended-hint")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=simple)
-_entries = msgspec.json.Decoder(Entry, dec_hook=exception_of)
-_told = msgspec.json.Decoder(Told, dec_hook=exception_of)
+def _simple(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else simple(value)
+
+
+def _rebuilt(type_: type, found: Any) -> Any:
+    return Path(found) if issubclass(type_, Path) else exception_of(type_, found)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_simple)
+_entries = msgspec.json.Decoder(Entry, dec_hook=_rebuilt)
+_told = msgspec.json.Decoder(Told, dec_hook=_rebuilt)
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rxtasks import (
     AgentMessage,
+    Attachment,
     AuthenticationError,
     Client,
     FatalFault,
@@ -280,8 +282,9 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     fault = TransportFault(
         source="poll", attempt=1, retry_in=0.5, cause=TransportError("x", maybe_accepted=True)
     )
+    file = Attachment(name="a", path=Path("/a"), data=b"x")
     values: list[Any] = [
-        UserMessage(id="u", text="hi", created_at=when, raw={"a": [1]}),
+        UserMessage(id="u", text="hi", created_at=when, raw={"a": [1]}, attachments=(file,)),
         [ThinkingMessage(id="m", text="h"), ThinkingMessage(id="m", text="m")],
         Gap(after=1),
         AgentMessage(id="m", text="ho", revision=3),
