@@ -94,24 +94,31 @@ class HubMember(HubTelling):
         if shared.replica.tail and not shared.attended:
             state.doubt()
             outbox.reopen()
-        self._goes_on(shared.replica.stream, attended=shared.attended)
+        watched = shared.attended and state.heard
+        self._place(shared.replica.stream)
         pending = tuple(self._pending.values())
         for told in pending:
             self._obey(told)
         self._obey_all()
         state.late = not pending and not shared.attended
         shared.attended = True  # from now on
+        self._goes_on(watched=watched)
 
-    def _goes_on(self, stream: tuple[str, int | None] | None, *, attended: bool) -> None:
-        """Watch on from where somebody else had got to."""
-        can = self._platform.capabilities
-        whole = can.stream == "everything" and can.resume == "full"
-        self._watched_before = attended and self.state.heard
+    def _place(self, stream: tuple[str, int | None] | None) -> None:
+        """Let the stream go on from where somebody else had got to."""
+        self._first = True
         if self._own_stream:
             self._stream.go_on(stream[0] if stream is not None else None)
-        goes_on = self._watched_before and stream is not None
+
+    def _goes_on(self, *, watched: bool) -> None:
+        """Begin to watch what others (`watched`) have watched up to now, or nobody has."""
+        can = self._platform.capabilities
+        whole = can.stream == "everything" and can.resume == "full"
+        self._watched_before = watched
+        goes_on = watched and self._own_stream and self._stream.cursor is not None
+        ours = self._pace.started_here and not self.state.late
         known = self.state.turn.state is not TurnState.UNKNOWN
-        new = known and self._stream.cursor is None and self._pace.started_here
+        new = ours and known and self._stream.cursor is None
         self._begin(streamed=whole and (goes_on or new))
 
     def follow(self) -> None:
@@ -142,9 +149,11 @@ class HubMember(HubTelling):
         self.log.append([fault])
         self._ready.set()
         self.log.unhold()
-        self._goes_on(self._shared.replica.stream, attended=state.heard)
+        watched = state.heard
+        self._place(self._shared.replica.stream)
         for told in tuple(self._pending.values()):
             self._do(told)
+        self._goes_on(watched=watched)
 
     # ------------------------------------------------------------------ what the hub tells
 
