@@ -181,7 +181,7 @@ def _simple(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else simple(value)
 
 
-def _rebuilt(type_: type, found: Any) -> Any:
+def _rebuilt(type_: type[Any], found: Any) -> Any:
     return Path(found) if issubclass(type_, Path) else exception_of(type_, found)
 
 

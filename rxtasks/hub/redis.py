@@ -136,9 +136,11 @@ class RedisHub:
             async with asyncio.timeout(1.0):
                 await self._writer.drained()
         work, self._work = self._work, []
-        for task in work:
-            task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+        left = set(work)
+        while left:  # while it connects, redis-py may swallow a cancellation
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=0.1)
         await self._server.aclose()
 
     # ------------------------------------------------------------------ what feeds do
