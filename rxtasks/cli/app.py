@@ -121,14 +121,22 @@ def serve(
     return running.run(serving)
 
 
-@app.command(sort_key=7)
-def hub(url: str = "redis://127.0.0.1:6379/0", /, *, prefix: str = "rxtasks") -> int:
+@app.command(sort_key=3)
+def hub(
+    url: str = "redis://127.0.0.1:6379/0",
+    /,
+    *,
+    prefix: str = "rxtasks",
+    debug: Flag = False,
+) -> int:
     """Show the tasks that processes watch by way of a Redis server, and who leads.
 
     Args:
         url: The Redis server.
         prefix: With what the keys of the hub begin.
+        debug: Show tracebacks of errors, and what the library logs.
     """
+    del debug
     from rxtasks.cli.hub import show
 
     return running.run(show(url, prefix))
