@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -114,7 +114,8 @@ class RedisHub:
             await self._server.aclose()
             raise
         self._work = [
-            self._spawn(each) for each in (self._beat(), self._writer.run(), self._reader.run())
+            asyncio.Task(each, loop=self._loop)
+            for each in (self._beat(), self._writer.run(), self._reader.run())
         ]
         return self
 
@@ -187,9 +188,6 @@ class RedisHub:
 
     def _hurry(self) -> None:
         self._due.set()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.Task(work, loop=self._loop)
 
     # ------------------------------------------------------------------ signs of life
 
