@@ -17,7 +17,10 @@ from importlib.metadata import version
 
 from benchmarks.measuring import ROOT, Row
 
-JOBS = ("decode", "stream", "fanout", "latency", "idle", "startup", "ledger", "server", "load")
+JOBS = (
+    *("decode", "stream", "fanout", "latency", "idle", "startup", "ledger"),
+    *("server", "load", "hub"),
+)
 PACKAGES = ("rxtasks", "aiohttp", "reactivex", "msgspec", "httpx", "httpx-sse", "uvloop")
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """\

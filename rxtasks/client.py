@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet, WeakValueDictionary
@@ -14,6 +15,8 @@ import aiohttp
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
+from rxtasks.feed.hub import Hub
+from rxtasks.feed.hub_feed import HubFeed
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.shared import SharedStream
 from rxtasks.models import Attachment, TaskStatus
@@ -45,6 +48,7 @@ class Client:
         timeouts: Timeouts | None = None,
         session_factory: Callable[[], aiohttp.ClientSession] | None = None,
         trust_env: bool = False,
+        hub: Hub | None = None,
     ) -> None:
         """Make a client; nothing is opened before it is entered, nor requested before it is used.
 
@@ -57,6 +61,7 @@ class Client:
             timeouts: Bounds for requests and streams, in seconds.
             session_factory: Makes the aiohttp sessions: for proxies, CAs, tracing.
             trust_env: Take proxies from the environment.
+            hub: Shares the feeds with the clients of other processes (`rxtasks.hub.RedisHub`).
 
         Raises:
             ConfigurationError: A bound is less than 1.
@@ -73,6 +78,7 @@ class Client:
             session_factory=session_factory, timeouts=timeouts or Timeouts(), trust_env=trust_env
         )
         self._retention = retention
+        self._hub = hub
         self._shared: SharedStream | None = None
         if platform.capabilities.stream_scope == "client":
             self._shared = SharedStream(
@@ -170,7 +176,8 @@ class Client:
         self._feeds[task.id] = feed
 
     def _feed(self, ref: TaskRef | None) -> Feed:
-        feed = Feed(
+        make = Feed if self._hub is None else partial(HubFeed, hub=self._hub)
+        feed = make(
             self.platform,
             self.limits,
             ref,

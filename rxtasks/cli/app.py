@@ -75,6 +75,7 @@ def serve(
     path: Where = Path(),
     db: Annotated[Path | None, Parameter(name="--db")] = None,
     allow_command: Flag = False,
+    hub: str | None = None,
     debug: Flag = False,
     exposure: Exposure = _EXPOSURE,
 ) -> int:
@@ -91,6 +92,7 @@ def serve(
         path: The directory that the agent survey looks at.
         db: File that keeps the tasks; without one, they end with the server.
         allow_command: Serve the agent command, which runs shell commands; only with a token.
+        hub: A Redis server, as redis://host:port/database, by which several servers share feeds.
         debug: Show tracebacks of errors, and what the library logs.
         exposure: How it is exposed.
     """
@@ -114,8 +116,30 @@ def serve(
         db=db,
         allow_command=allow_command,
         elsewhere=elsewhere,
+        hub=hub,
     )
     return running.run(serving)
+
+
+@app.command(sort_key=3)
+def hub(
+    url: str = "redis://127.0.0.1:6379/0",
+    /,
+    *,
+    prefix: str = "rxtasks",
+    debug: Flag = False,
+) -> int:
+    """Show the tasks that processes watch by way of a Redis server, and who leads.
+
+    Args:
+        url: The Redis server.
+        prefix: With what the keys of the hub begin.
+        debug: Show tracebacks of errors, and what the library logs.
+    """
+    del debug
+    from rxtasks.cli.hub import show
+
+    return running.run(show(url, prefix))
 
 
 @app.command(sort_key=4)

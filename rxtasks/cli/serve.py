@@ -16,6 +16,7 @@ from rxtasks.cli.running import until_stopped
 from rxtasks.cli.settings import TOKEN, UsageError, embedded, tokens_from
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
+from rxtasks.feed.hub import Hub
 from rxtasks.platforms.base import Platform
 
 __all__ = ["serve", "serving"]
@@ -33,6 +34,7 @@ async def serve(
     allow_command: bool = False,
     elsewhere: Reach | None = None,
     exposure: Exposure | None = None,
+    hub: str | None = None,
 ) -> int:
     """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
     exposure = exposure or Exposure()
@@ -55,7 +57,8 @@ async def serve(
         )
     options = exposure.options()
     exposure.start_log()
-    async with serving(platform, host, port, token=token, names=names, **options) as running:
+    options |= {"token": token, "names": names, "hub": hub}
+    async with serving(platform, host, port, **options) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()
     print("stopped", file=sys.stderr)
@@ -70,6 +73,7 @@ async def serving(
     *,
     token: str | Sequence[str] | None,
     names: Sequence[str] = (),
+    hub: str | None = None,
     **options: Any,
 ) -> AsyncGenerator[server.Running, None]:
     """Serve a platform.
@@ -80,6 +84,7 @@ async def serving(
         port: The port; 0 for any that is free.
         token: What clients have to show.
         names: Further names that the server goes by.
+        hub: The Redis server by which it shares its feeds with others; None: it does not.
         options: Others of `rxtasks.server.serve`.
 
     Raises:
@@ -87,7 +92,8 @@ async def serving(
     """
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(Client(platform))
+            shared = await _hub(stack, hub)
+            client = await stack.enter_async_context(Client(platform, hub=shared))
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
         context = server.serve(
@@ -102,3 +108,11 @@ async def serving(
             why = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot listen on {host} port {port}: {why}") from None
         yield running
+
+
+async def _hub(stack: AsyncExitStack, url: str | None) -> Hub | None:
+    if url is None:
+        return None
+    from rxtasks.cli.hub import opened
+
+    return await stack.enter_async_context(opened(url))

@@ -49,7 +49,7 @@ class Feed(Watching):
         if started is not None:
             self._name(started)
         self._stream.over = False  # this turn may have one, though the last one had none
-        self.log.reopen()
+        self._outlet.reopen()
         self._apply(self.state.sent(text, accepted, now, started=started))
         if started is not None and self.active:
             self._start()

@@ -130,6 +130,10 @@ class StreamHolder:
         self._source.cursor = cursor
         return True
 
+    def go_on(self, cursor: str | None) -> None:
+        """Let the next connection begin there (None: anew), whatever was read before."""
+        self._source.cursor = cursor
+
     def hold(self, *, wanted: bool) -> None:
         """Open the stream if it is wanted and there is a place for it, else close it."""
         if not wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -54,15 +55,16 @@ def fingerprint(message: Message) -> int:
     """Hash the content of a message: all but its time, revision and raw object.
 
     The same message can come with another time from a stream than from a poll, and an object in
-    it with its keys in another order.
+    it with its keys in another order. Every process finds the same hash.
     """
     bare = msgspec.structs.replace(message, created_at=None, revision=1, raw=None)
     try:
-        content: object = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
+        content = msgspec.json.encode(bare, enc_hook=repr, order="deterministic")
     except (RecursionError, UnicodeError, TypeError, ValueError, OverflowError):
         # Something in it is nested too deeply, say: then its upper layers have to do.
-        content = tuple(_UPPER_LAYERS.repr(getattr(bare, name)) for name in bare.__struct_fields__)
-    return hash(content) & 0xFFFFFFFFFF
+        layers = tuple(_UPPER_LAYERS.repr(getattr(bare, name)) for name in bare.__struct_fields__)
+        content = repr(layers).encode("utf-8", "backslashreplace")
+    return int.from_bytes(blake2b(content, digest_size=5).digest(), "big")
 
 
 def _upper_layers() -> reprlib.Repr:

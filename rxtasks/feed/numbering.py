@@ -11,10 +11,14 @@ __all__ = ["Numbering"]
 
 
 class Numbering:
-    """Knows how far a numbered stream has been read."""
+    """Knows how far a numbered stream has been read.
+
+    Attributes:
+        position: Of the last item; None before the first.
+    """
 
     def __init__(self) -> None:
-        self._position: int | None = None  # of the last item
+        self.position: int | None = None
         self._refilled: int | None = None  # the hole that a reconnect did not fill
         self._hole: int | None = None
 
@@ -27,16 +31,16 @@ class Numbering:
         """Drop what is repeated, and stop before a hole that a reconnect may fill."""
         items: list[StreamItem] = []
         if batch.reset:
-            self._position = None
+            self.position = None
         event = None  # that is being taken: its further items have its number
         for item, seq in zip(batch.items, seqs, strict=True):
-            if self._position is not None and seq <= self._position and seq != event:
+            if self.position is not None and seq <= self.position and seq != event:
                 continue
-            if batch.gapless and self._position is not None and seq > self._position + 1:
-                if self._refilled != self._position:
-                    self._refilled = self._hole = self._position
+            if batch.gapless and self.position is not None and seq > self.position + 1:
+                if self._refilled != self.position:
+                    self._refilled = self._hole = self.position
                     break
-                items.append(Gap(after=self._position, before=seq))
-            self._position = event = seq
+                items.append(Gap(after=self.position, before=seq))
+            self.position = event = seq
             items.append(item)
         return items

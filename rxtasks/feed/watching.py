@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from rxtasks.errors import RxTasksError
@@ -10,7 +9,9 @@ from rxtasks.feed.cadence import Facts, What
 from rxtasks.feed.faults import Refusals
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
+from rxtasks.feed.observed import Observed
 from rxtasks.feed.outcome import Outcome
+from rxtasks.feed.outlet import Outlet
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
 from rxtasks.feed.shared import SharedStream
@@ -30,7 +31,7 @@ _logger = logging.getLogger("rxtasks.feed")
 _SOON = 0.4  # seconds after the loss of a stream in which it may be back before the status is read
 
 
-class Watching:
+class Watching(Observed):
     """Brings what polls and a stream tell of a task into its log.
 
     Whatever is learned of the task, also by a single `poll`, passes through here. Observers keep
@@ -54,6 +55,8 @@ class Watching:
         shared: SharedStream | None = None,
     ) -> None:
         """Get ready to watch a task (None: one that has not been started yet)."""
+        self._platform = platform
+        self._limits = limits
         cadence = limits.cadence
         info = TaskInfo(
             id=ref.id if ref else "",
@@ -62,13 +65,12 @@ class Watching:
         )
         can = platform.capabilities
         grace = cadence.grace if can.grace is None else can.grace
-        turn = Turn(can, start_timeout=cadence.start_timeout, grace=grace)
+        self._patience = (cadence.start_timeout, grace)
         self.ref: TaskRef | None = ref
-        self.state: State = State(info, turn, platform.name)
+        self.state: State = self._state_of(info)
         self.log: TaskLog = TaskLog(self, retention=retention)
+        self._outlet: Outlet = self.log
         self.last_fault: TaskFault | None = None
-        self._platform = platform
-        self._limits = limits
         self._users = 0
         self._poller = Poller(limits, self, Backoff(base=0.5, cap=30.0))
         whole = can.stream == "everything"  # for no other can polls wait
@@ -77,53 +79,48 @@ class Watching:
         self._waiters = Waiters()
         self._timers = Timers(limits)
         self._first = True  # no poll of messages has succeeded since the feed was started
+        self._watched_before = False  # by another process, from which this one takes over
         self._failed = False
         self._refusals = Refusals(credentials_renew=can.credentials_renew)
         self._pace = Pace(cadence)
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop of the client; raises ClientClosed if that is not open."""
-        return self._limits.loop
+    def _state_of(self, info: TaskInfo) -> State:
+        """Begin to know things of a task."""
+        start_timeout, grace = self._patience
+        turn = Turn(self._platform.capabilities, start_timeout=start_timeout, grace=grace)
+        return State(info, turn, self._platform.name)
 
     @property
-    def active(self) -> bool:
-        """Whether somebody wants to know, and there is something to watch."""
-        wanted = self._users > 0 and self.ref is not None and not self.log.ended
-        return wanted and not self._limits.closing
+    def seen(self) -> State:
+        """What is known of the task, as far as the log has told it."""
+        return self.state
 
-    def retain(self) -> None:
-        """Somebody wants to know: start with the first.
-
-        Raises:
-            ClientClosed: The client is closed, or being closed.
-        """
-        self._limits.check_open()
-        self._users += 1
-        if self._users == 1 or self._failed:
-            self._start()
-
-    def release(self) -> None:
-        """Somebody has left: stop with the last."""
-        self._users -= 1
-        if self._users == 0:
-            self._stop()
+    async def ready(self) -> None:
+        """Wait until the log holds what observers of other processes have seen."""
 
     def _start(self) -> None:
         if not self.active:
             return
-        self._pace.changed_at = self._limits.now()
-        self._stream.over = self._failed = False
         # A stream that carries everything tells a task that was just started from its beginning,
         # with every state between; a poll would only see where it is by now.
         can = self._platform.capabilities
         whole = can.stream == "everything" and can.resume == "full"
         streamed = whole and self._pace.started_here and self._stream.cursor is None
+        self._begin(streamed=streamed)
+
+    def _begin(self, *, streamed: bool) -> None:
+        """Poll, and open the stream; if it is `streamed`, polls have time."""
+        self._pace.changed_at = self._limits.now()
+        self._stream.over = self._failed = False
         self._first = not streamed
         self._poller.start(self._limits.cadence.reconnecting if streamed else 0.0)
         self._watch()
 
     def _stop(self) -> None:
+        self._halt()
+
+    def _halt(self) -> None:
+        """Stop the polls and the stream."""
         self._poller.stop()
         self._stream.drop()
         self._timers.clear()
@@ -133,9 +130,13 @@ class Watching:
         """Tell the fault, then end everybody's stream; subscribing again tries anew."""
         self.last_fault = FatalFault(error)
         self._failed = True
-        self._stop()
-        self.log.append([self.last_fault])
-        self.log.fail(error)
+        self._halt()
+        self._outlet.append([self.last_fault])
+        self._outlet.fail(error)
+        self._wake(error)
+
+    def _wake(self, error: RxTasksError | None = None) -> None:
+        """Let those go on who wait for the end of the turn."""
         self._waiters.wake(error)
 
     def _name(self, ref: TaskRef) -> None:
@@ -169,7 +170,7 @@ class Watching:
                 snapshot,
                 mark,
                 self._limits.now(),
-                first=first,
+                first=first and not self._watched_before,
                 streaming=self._stream.open,
                 aligned=aligned,
             )
@@ -245,19 +246,19 @@ class Watching:
         """Append what is new to the log, and do what follows from it."""
         now = self._limits.now()
         if outcome.began:
-            self.log.reopen()
+            self._outlet.reopen()
         if outcome.history:
-            self.log.append(outcome.history, history=True)
+            self._outlet.append(outcome.history, history=True)
         if outcome.values:
             if changed:
                 self._pace.saw(outcome.values, now)
             if isinstance(outcome.values[-1], list):
                 self._deltas_came()
-            self.log.append(outcome.values)
+            self._outlet.append(outcome.values)
         if outcome.settled:
             self._pace.settled_at = now
-            self.log.settle()
-            self._waiters.wake()
+            self._outlet.settle()
+            self._wake()
             self._poller.repace()
         self._poll_for(outcome)
         if not (outcome.values and isinstance(outcome.values[-1], list)):
@@ -287,7 +288,7 @@ class Watching:
     def fault(self, fault: TransportFault) -> None:
         """Tell a fault that will be made up for."""
         self.last_fault = fault
-        self.log.append([fault])
+        self._outlet.append([fault])
         self._watch()
 
     def _watch(self) -> None:

@@ -110,14 +110,14 @@ class TransportFault(Struct, frozen=True, kw_only=True, tag_field="kind", tag="t
     """A request or a stream failed and is being tried again.
 
     Attributes:
-        source: What failed: "poll", "stream" or "send".
+        source: What failed: "poll", "stream", "send" or "hub".
         attempt: How many times in a row, from 1.
         retry_in: Seconds until the next try.
         cause: The error.
         maybe_accepted: True when the request may have taken effect all the same.
     """
 
-    source: Literal["poll", "stream", "send"]
+    source: Literal["poll", "stream", "send", "hub"]
     attempt: int
     retry_in: float
     cause: Exception

@@ -41,12 +41,12 @@ class Frames:
     def __init__(self, task: Task) -> None:
         self.log: TaskLog = task.events.log
         self._task = task
-        self._prefix = f"{self.log.epoch}:".encode()
+        self._epoch = self.log.epoch
         self._shared: OrderedDict[tuple[int, int | None], Chunk] = OrderedDict()
 
     def id(self, position: int) -> bytes:
         """Name a position in this log."""
-        return b"%s%d" % (self._prefix, position)
+        return b"%s:%d" % (self.log.epoch.encode(), position)
 
     def after(self, position: int, last: int | None = None) -> Chunk:
         """Write what stands after a position, or the first 64 KiB of it.
@@ -55,6 +55,9 @@ class Frames:
             position: The position.
             last: Nothing that begins after this position; None: everything.
         """
+        if self._epoch != self.log.epoch:  # what was written bears the old name
+            self._epoch = self.log.epoch
+            self._shared.clear()
         shared = self._shared.get((position, last))
         if shared is not None:
             return shared

@@ -111,7 +111,6 @@ class EventStreams:
             await self._look_for(task)
         if self._closed:
             raise ClientClosed("the server is stopping")
-        position, backlog = position_in(log, asked), log.tail
         audience = self._audience(task)
         reader = Reader(audience, request, asyncio.get_running_loop().time())
         self._enter(reader, audience)
@@ -122,6 +121,8 @@ class EventStreams:
         connection = _Connection(request, response, reader, self._max_lag)
         try:
             log.admit(reader)
+            await task.ready()  # by now it is known what readers elsewhere were told
+            position, backlog = position_in(log, asked), log.tail
             await connection.open()
             await self._tell(connection, audience.frames, position, backlog)
         except (_Gone, ConnectionError):

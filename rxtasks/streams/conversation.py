@@ -38,6 +38,7 @@ class Conversation:
         self._log = log
         self._info = info
         self._position = 0
+        self._epoch = log.epoch
         self._messages: dict[str, Message] = {}
         self._ordered: tuple[Message, ...] | None = ()
         self._texts: dict[type[Message], dict[str, str]] = {TypingMessage: {}, ThinkingMessage: {}}
@@ -91,6 +92,10 @@ class Conversation:
             subscription.flush()
 
     def _catch_up(self) -> None:
+        if self._epoch != self._log.epoch and self._log.tail < self._position:
+            self._messages, self._ordered, self._position = {}, (), 0
+            self._texts = {kind: {} for kind in self._texts}
+        self._epoch = self._log.epoch
         for entry in self._log.replay(self._position):
             for value in entry.values:
                 if isinstance(value, TypingMessage | ThinkingMessage):

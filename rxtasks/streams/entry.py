@@ -25,6 +25,7 @@ __all__ = [
     "UPDATES",
     "DeltaKey",
     "Entry",
+    "Item",
     "View",
     "entry_of",
     "merge_deltas",
@@ -34,6 +35,9 @@ MESSAGES: Final = 1
 UPDATES: Final = 2
 ERRORS: Final = 4
 EVENTS: Final = MESSAGES | UPDATES | ERRORS
+
+Item: TypeAlias = EventValue | list[Delta]
+"""What is appended: a value, or a run of deltas of one kind of one message."""
 
 DeltaKey: TypeAlias = tuple[str, type[Delta]]
 

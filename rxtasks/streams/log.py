@@ -14,23 +14,18 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from rxtasks.errors import ClientClosed
 from rxtasks.models import (
-    Delta,
-    EventValue,
     Gap,
     TaskUpdate,
     ThinkingMessage,
     TypingMessage,
 )
-from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, entry_of, merge_deltas
+from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, Item, entry_of, merge_deltas
 
 __all__ = ["Source", "Subscriber", "TaskLog"]
-
-Item: TypeAlias = EventValue | list[Delta]
-"""What is appended: a value, or a run of deltas of one kind of one message."""
 
 _last = attrgetter("last")
 

@@ -91,7 +91,7 @@ class Task(Watched):
 
     async def _result(self) -> TaskResult:
         feed, info = self._feed, self.info
-        ledger = feed.state.ledger
+        ledger = feed.seen.ledger
         status: Literal["completed", "error", "cancelled"] = "completed"
         if info.status is TaskStatus.ERROR:
             status = "error"

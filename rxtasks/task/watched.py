@@ -45,7 +45,7 @@ class Watched:
     @property
     def id(self) -> str:
         """The platform's id of the task; empty until it has been started."""
-        return self._feed.state.info.id
+        return self._feed.seen.info.id
 
     @property
     def ref(self) -> str:
@@ -59,7 +59,7 @@ class Watched:
     @property
     def info(self) -> TaskInfo:
         """The last known metadata."""
-        return self._feed.state.info
+        return self._feed.seen.info
 
     @property
     def name(self) -> str | None:
@@ -94,6 +94,13 @@ class Watched:
     def is_running(self) -> bool:
         """Whether the last known status is `queued` or `running`."""
         return self.status.is_running
+
+    async def ready(self) -> None:
+        """Wait until what other processes have seen of the task is in its log, at most 5 seconds.
+
+        Without a hub, or while nobody observes the task here, there is nothing to wait for.
+        """
+        await self._feed.ready()
 
     # ------------------------------------------------------------------ streams
 
@@ -136,7 +143,7 @@ class Watched:
             feed = self._feed
 
             def info() -> tuple[TaskInfo, Connection]:
-                return feed.state.info, feed.state.connection
+                return feed.seen.info, feed.seen.connection
 
             self._conversation_ = Conversation(feed.log, info)
         return self._conversation_

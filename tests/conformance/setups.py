@@ -45,6 +45,7 @@ class Can(StrEnum):
     BARE_ID = "find a task by its id alone"
     SECOND = "be used by two clients at once"
     AT_ONCE = "show each client at once what another one has seen"
+    SEPARATE = "not tell one client what another one has done"
     TRAFFIC = "count polls and streams, and run nothing of its own on the loop of the test"
 
 
@@ -121,7 +122,7 @@ class Setup(Protocol):
         ...
 
 
-class _Counted(Local):
+class Counted(Local):
     """The embedded platform, with a counter, and capabilities that can be less than it has."""
 
     traffic: Traffic
@@ -160,7 +161,7 @@ class LocalSetup:
     @asynccontextmanager
     async def bench(self) -> AsyncIterator[Bench]:
         stage = Stage()
-        platform = _Counted(agents={"actor": actor(stage)})
+        platform = Counted(agents={"actor": actor(stage)})
         platform.traffic, platform.less = Traffic(), self.less
 
         def another() -> Client:
@@ -247,7 +248,7 @@ SETUPS: tuple[Setup, ...] = (
         frozenset(
             {
                 *(Can.DELTAS, Can.CATCH_UP, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC),
-                *(Can.USAGE, Can.AT_ONCE),
+                *(Can.USAGE, Can.AT_ONCE, Can.SEPARATE),
             }
         ),
         less={

@@ -199,7 +199,7 @@ async def test_a_task_that_another_client_deletes_is_gone(bench: Bench) -> None:
             await twin.send(prompt(types("b")))
 
 
-@pytest.mark.needs(Can.DELETE, Can.SECOND)
+@pytest.mark.needs(Can.DELETE, Can.SECOND, Can.SEPARATE)
 async def test_a_running_task_that_another_client_deletes_ends_everybody(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("gate"), types("a")))
     await bench.stage.reached("gate")

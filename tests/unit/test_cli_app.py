@@ -62,7 +62,7 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     shown = re.findall(r"^[^\w-]+([a-z]+) +[A-Z]", said, re.MULTILINE)
     assert shown == [
         *("demo", "cancel", "list", "respond", "result", "run", "send", "watch"),
-        *("serve", "version"),
+        *("hub", "serve", "version"),
     ]
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.redis_server import shared_redis
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
@@ -149,6 +151,9 @@ def test_an_example_runs(example: Path, tmp_path: Path) -> None:
         "PYTHONWARNINGS": "error",
         "PYTHONUNBUFFERED": "1",
     } | {name: "http://127.0.0.1:9" for proxy in PROXIES for name in (proxy, proxy.upper())}
+
+    if example.name == "hub.py":
+        env["REDIS_URL"] = shared_redis().url
 
     done = subprocess.run(
         [sys.executable, str(example)],

@@ -49,8 +49,10 @@ __all__ = [
     "Update",
     "decode_events",
     "encode",
+    "exception_of",
     "frame",
     "metadata_of_update",
+    "simple",
     "update_of",
 ]
 
@@ -121,11 +123,12 @@ def metadata_of_update(update: Update) -> Metadata:
 # ---------------------------------------------------------------------------------- writing
 
 
-def _simple(value: Any) -> Any:
+def simple(value: Any) -> Any:
+    """Write what JSON does not know: errors, and whatever else, in words."""
     return failure_of(value) if isinstance(value, Exception) else repr(value)
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_simple)
+_encoder = msgspec.json.Encoder(enc_hook=simple)
 
 
 def encode(value: Any) -> bytes:
@@ -135,7 +138,7 @@ def encode(value: Any) -> bytes:
     except (UnicodeError, OverflowError, TypeError, ValueError, RecursionError):
         # Text with half a character in it, a number of a hundred digits, a key that is no text.
         try:
-            builtins = msgspec.to_builtins(value, enc_hook=_simple)
+            builtins = msgspec.to_builtins(value, enc_hook=simple)
             return plain(json.dumps(builtins, ensure_ascii=False, default=repr)).encode()
         except (TypeError, ValueError, RecursionError):
             kind = value.__struct_config__.tag
@@ -157,15 +160,16 @@ def frame(kind: bytes, data: bytes, position: bytes | None = None) -> bytes:
 # ---------------------------------------------------------------------------------- reading
 
 
-def _exception(type_: type, found: Any) -> Any:
+def exception_of(type_: type, found: Any) -> Any:
+    """Read an error that `simple` wrote."""
     if issubclass(type_, Exception):
         error = rebuilt(msgspec.convert(found, Failure))
         return error if isinstance(error, type_) else RxTasksError(str(error))
     raise TypeError(f"{type_} is not on the wire")
 
 
-_many = msgspec.json.Decoder(list[Event], dec_hook=_exception)
-_one = msgspec.json.Decoder(Event, dec_hook=_exception)
+_many = msgspec.json.Decoder(list[Event], dec_hook=exception_of)
+_one = msgspec.json.Decoder(Event, dec_hook=exception_of)
 
 
 def decode_events(events: Sequence[RawEvent]) -> Sequence[Event]:

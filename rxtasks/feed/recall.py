@@ -1,0 +1,237 @@
+"""What is known of a task, written down and taken over by another process. It is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rxtasks.feed.identity import Identity
+from rxtasks.feed.ledger import Ledger
+from rxtasks.feed.record import Note, TurnNote, is_final
+from rxtasks.feed.state import State
+from rxtasks.feed.texts import Live
+from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.models import (
+    AgentErrorMessage,
+    AgentMessage,
+    Connection,
+    Delta,
+    EventValue,
+    Gap,
+    Message,
+    TaskInfo,
+    TaskUpdate,
+    ThinkingMessage,
+    TypingMessage,
+)
+
+__all__ = ["RecalledLedger", "RecalledState", "RecalledTurn"]
+
+_ATTRIBUTES = tuple(name for name in TurnNote.__struct_fields__)
+_PUBLIC = frozenset({"state", "failure", "word"})
+
+
+class RecalledTurn(Turn):
+    """A turn that can be written down."""
+
+    state: TurnState
+
+    def note(self) -> TurnNote:
+        """Write it down."""
+        fields: dict[str, Any] = {
+            name: getattr(self, name if name in _PUBLIC else f"_{name}") for name in _ATTRIBUTES
+        }
+        fields["state"] = self.state.name
+        return TurnNote(**fields)
+
+    def recall(self, note: TurnNote) -> None:
+        """Be what was written down."""
+        for name in _ATTRIBUTES:
+            setattr(self, name if name in _PUBLIC else f"_{name}", getattr(note, name))
+        self.state = TurnState[note.state]
+
+    def begin_waiting(self, now: float) -> None:
+        """Give what the turn waits for its whole time, since nobody may have looked for it."""
+        self._since = now
+
+    def doubt(self) -> None:
+        """Nobody has watched the task for a while: find out anew where it stands."""
+        if self.state in (TurnState.SETTLED, TurnState.SETTLING):
+            self.state = TurnState.UNKNOWN
+
+
+class RecalledLedger(Ledger):
+    """A ledger that can be told what stands in a log already."""
+
+    answered: bool
+    last_text: str
+    last_error: str
+
+    @property
+    def tick(self) -> int:
+        """How many polls have begun."""
+        return self._tick
+
+    @property
+    def number(self) -> int:
+        """The number of the turn."""
+        return self._turn
+
+    @property
+    def agent_message(self) -> str:
+        """Id of the agent's newest message in this turn."""
+        return self._last_agent_id
+
+    @property
+    def stream_position(self) -> int | None:
+        """The number of the last item of a stream that numbers them."""
+        return self._numbering.position
+
+    def turn_of(self, message_id: str) -> int:
+        """The turn in which a message was new."""
+        return Identity.turn(self._known.get(message_id, 0))
+
+    def remember(self, value: EventValue | Sequence[Delta], turn: int) -> None:
+        """Take note of what was told."""
+        if isinstance(value, Gap):
+            self._gaps = tuple({*self._gaps, value})
+        elif isinstance(value, ThinkingMessage | TypingMessage):
+            self._remember_deltas([value])
+        elif isinstance(value, Message):
+            self._remember_message(value, turn)
+        elif isinstance(value, Sequence):
+            self._remember_deltas(value)
+
+    def recall(self, note: Note) -> None:
+        """Be what was written down, besides what was told."""
+        self._turn, self._tick = note.number, max(self._tick, note.tick)
+        self.answered, self._last_agent_id = note.answered, note.agent_message
+        self.last_text, self.last_error = note.text, note.error
+        for message_id in note.polled:
+            if (live := self.live.get(message_id)) is not None:
+                live.by_stream = set()
+
+    def recall_position(self, position: int | None) -> None:
+        """Know how far a stream has been read that numbers its items."""
+        self._numbering.position = position
+
+    def by_polls(self) -> list[str]:
+        """List the unfinished messages whose text comes from polls."""
+        return [message_id for message_id, live in self.live.items() if not live.by_stream]
+
+    def _remember_message(self, message: Message, turn: int) -> None:
+        known = self._known.get(message.id)
+        identity = Identity.of(message, revision=message.revision, turn=turn, tick=self._tick + 1)
+        if known is not None and Identity.rank(known) == Identity.rank(identity):
+            self._is_news(message.id, known, identity, 0)  # notes what it was before
+        self._known[message.id] = identity
+        self._texts.finish(message.id)
+        if isinstance(message, AgentMessage):
+            self.last_text, self._last_agent_id = message.text or self.last_text, message.id
+        elif isinstance(message, AgentErrorMessage):
+            self.last_error = message.last_error
+
+    def _remember_deltas(self, deltas: Sequence[Delta]) -> None:
+        first = deltas[0]
+        if first.id in self._known:
+            return
+        live = self.live.get(first.id) or self._texts.left.pop(first.id, None)
+        live = self.live.setdefault(first.id, live or Live(by_stream=True))
+        live.pieces(type(first)).extend(delta.text for delta in deltas)
+
+
+class RecalledState(State):
+    """What is known of a task, and can be written down.
+
+    Attributes:
+        told_position: What was told up to here has been taken into account.
+        late: What a first poll finds had been there before, whoever has started it.
+    """
+
+    info: TaskInfo
+    connection: Connection
+    cursor: str | None
+    turn: RecalledTurn
+    ledger: RecalledLedger
+
+    def __init__(self, info: TaskInfo, turn: RecalledTurn, platform: str) -> None:
+        super().__init__(info, turn, platform)
+        ledger = RecalledLedger(on_new=turn.message, on_delta=turn.assistant)
+        self.ledger = ledger  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.told_position: str = "0-0"
+        self.late: bool = False
+
+    @property
+    def told(self) -> TaskUpdate | None:
+        """The newest update."""
+        return self._told
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything is known of the task."""
+        return self._heard
+
+    def note(self) -> Note:
+        """Write it down."""
+        ledger = self.ledger
+        return Note(
+            info=self.info,
+            turn=self.turn.note(),
+            cursor=self.cursor,
+            turn_cursor=self._turn_cursor,
+            sends=self._sends,
+            failures=self._failures,
+            ours=self._ours,
+            number=ledger.number,
+            tick=ledger.tick,
+            answered=ledger.answered,
+            agent_message=ledger.agent_message,
+            text=ledger.last_text,
+            error=ledger.last_error,
+            polled=ledger.by_polls(),
+            told=self.told_position,
+        )
+
+    def remember(self, values: Sequence[EventValue | list[Delta]], turns: Sequence[int]) -> None:
+        """Take note of what was told."""
+        turn = iter(turns)
+        for value in values:
+            if isinstance(value, TaskUpdate):
+                self._told = value
+                self.connection = value.connection
+                self._heard = True
+                self.info = msgspec.structs.replace(
+                    self.info,
+                    status=value.status,
+                    platform_state=value.platform_state,
+                    name=value.name,
+                    updated_at=value.updated_at,
+                    requests=value.requests,
+                )
+                continue
+            self.ledger.remember(value, next(turn, 0) if is_final(value) else 0)
+        self.tools.note(values)
+
+    def recall(self, note: Note) -> None:
+        """Be what was written down, besides what was told."""
+        self.info, self.cursor, self._turn_cursor = note.info, note.cursor, note.turn_cursor
+        self._sends, self._failures, self._ours = note.sends, note.failures, note.ours
+        self.told_position, self._heard = note.told, True
+        self.turn.recall(note.turn)
+        self.ledger.recall(note)
+        self._was = self.turn.state
+        if self.turn.state is TurnState.SETTLED:
+            self.ledger.settled()
+            self.tools.clear()
+
+    def _past(self, items: Sequence[Any]) -> int:
+        return len(items) if self.late else super()._past(items)
+
+    def doubt(self) -> None:
+        """Nobody has watched the task for a while: find out anew where it stands."""
+        self.turn.doubt()
+        self._was = self.turn.state
+        if self.turn.state is TurnState.UNKNOWN:
+            self.cursor = None

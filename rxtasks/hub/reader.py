@@ -1,0 +1,95 @@
+"""Reads the logs of all tasks of a process, over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rxtasks.hub.server import UNREACHABLE, Server, stopping
+from rxtasks.hub.share import RedisShare
+
+__all__ = ["Reader"]
+
+_BLOCK = 5.0  # seconds that a read waits at most
+_PAGE = 200  # entries of each log that are read at once
+_PAUSE = 0.05  # seconds after a failure
+
+
+class Reader:
+    """One read that blocks, for all logs at once; a stream of its own ends it when they change."""
+
+    def __init__(
+        self,
+        server: Server,
+        inbox: str,
+        shares: Iterable[RedisShare],
+        on_free: Callable[[], None],
+    ) -> None:
+        self._server = server
+        self._inbox = inbox
+        self._shares = shares
+        self._on_free = on_free
+        self._seen = "0-0"  # in the inbox
+        self._changes = asyncio.Event()
+        self._ringing = False
+        self._rung: set[asyncio.Task[None]] = set()
+
+    def changed(self) -> None:
+        """There are other logs to read: the read that is under way is not the right one."""
+        if not self._ringing:
+            self._ringing = True
+            task = asyncio.get_running_loop().create_task(self._ring())
+            self._rung.add(task)
+            task.add_done_callback(self._rung.discard)
+
+    async def _ring(self) -> None:
+        try:
+            pipe = self._server.pipeline()
+            pipe.xadd(self._inbox, {"changed": "1"}, maxlen=1)
+            pipe.expire(self._inbox, 60)
+            await self._server.ask(pipe.execute())
+        except UNREACHABLE:
+            pass  # then the read has failed, too, and is made anew
+        finally:
+            self._ringing = False
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        try:
+            while not stopping():
+                try:
+                    await self._read()
+                except UNREACHABLE:
+                    if not stopping():
+                        await asyncio.sleep(_PAUSE)
+        finally:
+            for task in tuple(self._rung):
+                task.cancel()
+            await asyncio.gather(*self._rung, return_exceptions=True)
+
+    async def _read(self) -> None:
+        places: dict[str, str] = {self._inbox: self._seen}
+        of: dict[bytes, tuple[RedisShare, int, bool]] = {}
+        for share in self._shares:
+            if share.reading:
+                log, told = share.keys.log, share.keys.told
+                places[log], places[told] = share.member.position, share.heard
+                of[log.encode()] = (share, share.session, True)
+                of[told.encode()] = (share, share.session, False)
+        request = self._server.client.xread(places, count=_PAGE, block=int(_BLOCK * 1000))
+        answer: Any = await self._server.ask(request, _BLOCK + 2.0)
+        found_rows: Any = answer.items() if hasattr(answer, "items") else answer or ()
+        for key, rows in found_rows:
+            if (found := of.get(key)) is not None:
+                self._give(*found, rows)
+            elif rows:
+                self._seen = rows[-1][0].decode()
+
+    def _give(self, share: RedisShare, session: int, is_log: bool, rows: Any) -> None:  # noqa: FBT001
+        if share.left or share.session != session:
+            return
+        if is_log:
+            share.take(rows)
+        elif share.hear(rows):
+            self._on_free()

@@ -1,0 +1,319 @@
+"""Shares the feeds of tasks among processes by way of a Redis server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from rxtasks.errors import ClientClosed, ConfigurationError
+from rxtasks.feed.hub import Member, Place
+from rxtasks.hub.keys import Names
+from rxtasks.hub.reader import Reader
+from rxtasks.hub.scripts import BEAT
+from rxtasks.hub.server import UNREACHABLE, Restarted, Server, stopping
+from rxtasks.hub.share import RedisShare
+from rxtasks.hub.status import HubTask, look
+from rxtasks.hub.writer import Writer
+
+__all__ = ["RedisHub"]
+
+_logger = logging.getLogger("rxtasks.hub")
+
+_BEATS = 4  # signs of life in the time of a lease
+_SLACK = 0.003  # seconds after the end of a lease to look for it
+_PATIENCE = 2.0  # seconds that an answer may take, and an outage before it counts as one
+_PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis, at first and at most
+_PAGE = 500  # entries that are read at once
+_CHUNK = 200  # tasks whose lives are signed at once
+
+
+class RedisHub:
+    """Lets several processes watch the same tasks, each of which is asked for only once.
+
+    ::
+
+        async with RedisHub("redis://127.0.0.1:6379/0") as hub, Client(platform, hub=hub) as client:
+            ...
+
+    One process at a time leads a task: the first that observes it, and when that leaves, dies,
+    hangs, or loses Redis, another one within the time of the lease.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://127.0.0.1:6379/0",
+        *,
+        prefix: str = "rxtasks",
+        lease: float = 5.0,
+        on_outage: Literal["fallback", "wait"] = "fallback",
+        keep: float = 86400.0,
+    ) -> None:
+        """Make a hub; nothing is opened before it is entered.
+
+        Args:
+            url: The server, as in `redis://user:password@host:port/database`, `rediss://` or
+                `unix://`: Redis 7 or later, no cluster.
+            prefix: With what its keys begin. Processes that use different accounts of a platform
+                need different prefixes.
+            lease: Seconds in which another process takes over from one that has died.
+            on_outage: While Redis cannot be reached, each process watches for itself ("fallback"),
+                or observers wait ("wait").
+            keep: Seconds that the log of a task is kept when nobody watches it.
+
+        Raises:
+            ConfigurationError: One of these cannot be.
+        """
+        if lease < 0.1 or keep < lease:
+            raise ConfigurationError("lease is at least 0.1 s, and keep is no shorter than that")
+        if on_outage not in ("fallback", "wait"):
+            raise ConfigurationError(f'on_outage is "fallback" or "wait", not {on_outage!r}')
+        if not prefix:
+            raise ConfigurationError("the prefix is empty")
+        self.process: str = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.falls_back: bool = on_outage == "fallback"
+        self._lease = lease
+        self._keep = keep
+        self._names = Names(prefix)
+        self._server = Server(url, patience=max(_PATIENCE, lease))
+        self._shares: dict[RedisShare, None] = {}
+        self._joined = 0
+        self._writer = Writer(self._server, self._names, lease, self._hurry)
+        self._reader = Reader(
+            self._server, self._names.inbox(self.process), self._shares, self._hurry
+        )
+        self._due = asyncio.Event()
+        self._work: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reached_at = float("-inf")
+        self._down: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<RedisHub {self._names.prefix} {len(self._shares)} tasks>"
+
+    async def __aenter__(self) -> Self:
+        """Open it; that Redis cannot be reached is no reason to fail.
+
+        Raises:
+            ConfigurationError: Redis is too old, or refuses the credentials.
+        """
+        if self._loop is not None:
+            raise ClientClosed("a hub is entered once: make a new one")
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._server.meet()
+        except UNREACHABLE as error:
+            self._down = error
+        except BaseException:
+            await self._server.aclose()
+            raise
+        self._work = [
+            asyncio.Task(each, loop=self._loop)
+            for each in (self._beat(), self._writer.run(), self._reader.run())
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give up all leases and close the connections. Idempotent."""
+        if not self._work:
+            return
+        for share in tuple(self._shares):
+            share.leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._writer.drained()
+        work, self._work = self._work, []
+        left = set(work)
+        while left:  # while it connects, redis-py may swallow a cancellation
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=0.1)
+        await self._server.aclose()
+
+    # ------------------------------------------------------------------ what feeds do
+
+    def join(self, name: str, member: Member) -> RedisShare:
+        """Watch a task; nothing is called before this has returned.
+
+        Raises:
+            ClientClosed: The hub is not open.
+        """
+        if not self._work or self._loop is None:
+            raise ClientClosed("the hub is not open: use it inside `async with RedisHub(...)`")
+        self._joined += 1
+        process = f"{self.process}.{self._joined}"
+        keys = self._names.of(name)
+        share = RedisShare(name, process, keys, member, self)
+        self._shares[share] = None
+        if self._down is not None:
+            self._loop.call_soon(self._tell_down, share, self._down)
+        self._hurry()
+        return share
+
+    def tell(self, name: str, data: bytes) -> None:
+        """Tell something to the process that leads, now or when one does."""
+        self._writer.tell(name, data)
+
+    async def status(self) -> list[HubTask]:
+        """Look at the tasks that are watched, or were lately, by any process.
+
+        Raises:
+            TransportError: Redis cannot be reached.
+        """
+        return await look(self._server, self._names)
+
+    def flush(self, share: RedisShare) -> None:
+        """A task has something to write."""
+        self._writer.flush(share)
+
+    def left(self, share: RedisShare) -> None:
+        """A task is watched here no more."""
+        self._shares.pop(share, None)
+        self._writer.leave(share)
+        self._reader.changed()
+
+    def _hurry(self) -> None:
+        self._due.set()
+
+    # ------------------------------------------------------------------ signs of life
+
+    async def _beat(self) -> None:
+        pause = _PAUSES[0]
+        while not stopping():
+            self._due.clear()
+            try:
+                if not self._server.met or self._server.found != self._server.run:
+                    await self._meet()
+                wait = await self._sign()
+                self._reached()
+                pause = _PAUSES[0]
+            except (*UNREACHABLE, ConfigurationError) as error:
+                wait = 0.0 if isinstance(error, Restarted) else pause
+                pause = min(2 * pause, _PAUSES[1])
+                self._failed(error, pause)
+            if not stopping():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._due.wait()
+
+    async def _meet(self) -> None:
+        # A server that was restarted may have lost what it had: nobody reads on before it is known.
+        for share in self._shares:
+            share.lose()
+        await self._server.meet()
+
+    async def _sign(self) -> float:
+        """Sign for all tasks; give the seconds until it is due again."""
+        wait = self._lease / _BEATS
+        leaving = self._writer.leaving  # a task that is joined again is left first
+        shares = [share for share in self._shares if share.name not in leaving]
+        for start in range(0, len(shares), _CHUNK):
+            chunk = shares[start : start + _CHUNK]
+            sessions = [share.session for share in chunk]
+            answers = await self._server.call([self._sign_of(share) for share in chunk])
+            behind: list[tuple[RedisShare, int]] = []
+            for share, session, answer in zip(chunk, sessions, answers, strict=True):
+                if share.left or share.session != session:
+                    continue
+                if isinstance(answer, Exception):
+                    raise answer
+                token, left = self._signed(share, answer)
+                wait = min(wait, left)
+                if not share.reading or (token and token != share.token):
+                    behind.append((share, token))
+            await self._catch_up(behind)
+        return max(wait, 0.001)
+
+    def _sign_of(self, share: RedisShare) -> tuple[str, Sequence[str], Sequence[Any]]:
+        keys = (*share.keys, self._names.tasks)
+        candidate = secrets.token_hex(6)
+        lease = int(self._lease * 1000)
+        return (
+            BEAT,
+            keys,
+            (
+                *(share.process, share.token, lease, int(self._keep)),
+                *(candidate, self._server.run, share.name),
+                f"{share.member.position} {share.member.observers}",
+            ),
+        )
+
+    def _signed(self, share: RedisShare, answer: Sequence[Any]) -> tuple[int, float]:
+        epoch, generation, top, mine, left, others = answer
+        place = Place(epoch.decode(), int(generation), top.decode())
+        token = int(mine)
+        if not share.joined or place != share.place:
+            # Whoever has the lease has watched.
+            share.join(place, attended=int(others) > 0 or not token)
+        elif share.token and token != share.token:
+            share.fenced()
+        # It is the process that leads which keeps the lease up, so it looks in time.
+        return token, float("inf") if token else int(left) / 1000 + _SLACK
+
+    async def _catch_up(self, behind: Sequence[tuple[RedisShare, int]]) -> None:
+        """Let shares read what there is, and then begin."""
+        todo = [(share, token, share.session) for share, token in behind]
+        while todo:
+            pipe = self._server.pipeline()
+            for share, _, _ in todo:
+                pipe.xrange(share.keys.log, min=f"({share.member.position}", count=_PAGE)
+                pipe.xrange(share.keys.told, min=f"({share.heard}")
+            answers = await self._server.ask(pipe.execute())
+            again: list[tuple[RedisShare, int, int]] = []
+            for number, (share, token, session) in enumerate(todo):
+                if share.left or share.session != session:
+                    continue
+                rows, told = answers[2 * number : 2 * number + 2]
+                share.take(rows)
+                if len(rows) == _PAGE:
+                    again.append((share, token, session))
+                    continue
+                share.hear(told)
+                self._begin(share, token, session)
+            todo = again
+
+    def _begin(self, share: RedisShare, token: int, session: int) -> None:
+        if not share.reading and not share.left:
+            share.reading = True
+            share.member.caught_up()
+            self._reader.changed()
+        if token and not share.left and share.session == session:
+            share.lead(token)
+
+    # ------------------------------------------------------------------ outages
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _reached(self) -> None:
+        self._reached_at = self._now()
+        self._down = None
+        self._writer.go_on()
+
+    def _failed(self, error: Exception, retry_in: float) -> None:
+        if self._down is not None:
+            self._down = error
+        elif self._now() - self._reached_at >= max(_PATIENCE, self._lease):
+            _logger.warning("Redis cannot be reached: %s", error)
+            self._down = error
+            for share in tuple(self._shares):
+                share.lose()
+                share.member.lost(error, retry_in)
+
+    def _tell_down(self, share: RedisShare, error: Exception) -> None:
+        if not share.left and not share.joined:
+            share.member.lost(error, _PAUSES[1])

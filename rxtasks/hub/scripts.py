@@ -1,0 +1,102 @@
+"""What has to happen in Redis at once, in its own language.
+
+The keys of a task, by the names that the scripts give them:
+
+| key | what it holds |
+|---|---|
+| `lease` | who leads, as `process:token`; it expires |
+| `meta` | `epoch`, `fence` (the newest token), `run` (of the server), `generation`, `top` |
+| `watchers` | processes that watch the task, by the time of their last sign of life, in ms |
+| `log` | the log, a stream; its ids are `token-number`, so the newest token writes last |
+| `readers` | what each of them has read at its last sign of life, and its observers |
+| `told` | what other processes tell the one that leads: a stream |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["APPEND", "BEAT", "LEAVE"]
+
+BEAT: Final = """
+local lease, meta, watchers, log, told, readers, tasks = unpack(KEYS)
+local process, token, lease_ms, keep, candidate, run, name, reads = unpack(ARGV)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local epoch = redis.call('HGET', meta, 'epoch')
+if not epoch then
+    epoch = candidate
+    redis.call('HSET', meta, 'epoch', epoch, 'run', run, 'generation', 0, 'top', '0-0')
+elseif redis.call('HGET', meta, 'run') ~= run then
+    -- The server was restarted, and may have lost the end of the log: nobody goes on from there
+    -- without a look at what is left.
+    local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+    redis.call('HSET', meta, 'run', run, 'top', last[1] and last[1][1] or '0-0')
+    redis.call('HINCRBY', meta, 'generation', 1)
+    redis.call('DEL', lease)
+end
+
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', watchers, '-inf', now - 2 * lease_ms)) do
+    redis.call('ZREM', watchers, dead)
+    redis.call('HDEL', readers, dead)
+end
+redis.call('HSET', readers, process, reads)
+redis.call('ZREM', watchers, process)
+local others = redis.call('ZCARD', watchers)
+redis.call('ZADD', watchers, now, process)
+redis.call('ZADD', tasks, now, name)
+redis.call('ZREMRANGEBYSCORE', tasks, '-inf', now - keep * 1000)
+
+local owner = redis.call('GET', lease)
+local mine = '0'
+if not owner then
+    mine = tostring(redis.call('HINCRBY', meta, 'fence', 1))
+    redis.call('SET', lease, process .. ':' .. mine, 'PX', lease_ms)
+elseif owner == process .. ':' .. token then
+    mine = token
+    redis.call('PEXPIRE', lease, lease_ms)
+end
+for _, key in ipairs({meta, watchers, log, told, readers, tasks}) do
+    redis.call('EXPIRE', key, keep)
+end
+local at = redis.call('HMGET', meta, 'generation', 'top')
+return {epoch, at[1], at[2], mine, redis.call('PTTL', lease), others}
+"""
+"""Shows a sign of life, and takes or renews the lease; gives the place of the log, the token of
+this process (0: it does not lead), the milliseconds that the lease has left, and how many others
+watch."""
+
+APPEND: Final = """
+local lease, log = unpack(KEYS)
+local owner, id, data, lease_ms = unpack(ARGV)
+if redis.call('GET', lease) ~= owner then
+    return 'FENCED'
+end
+local done = redis.pcall('XADD', log, id, 'e', data)
+if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller') then
+    return done
+end
+redis.call('PEXPIRE', lease, lease_ms)
+for i = 5, #ARGV, 500 do
+    redis.call('XDEL', log, unpack(ARGV, i, math.min(i + 499, #ARGV)))
+end
+return 'OK'
+"""
+"""Writes an entry, unless somebody else leads; the same id is written once. Then deletes the
+entries that are worth nothing with it."""
+
+LEAVE: Final = """
+local lease, watchers, told, readers = unpack(KEYS)
+local process, owner = unpack(ARGV)
+redis.call('ZREM', watchers, process)
+redis.call('HDEL', readers, process)
+if redis.call('GET', lease) == owner then
+    redis.call('DEL', lease)
+    if redis.call('ZCARD', watchers) > 0 then
+        redis.call('XADD', told, 'MAXLEN', '~', 1000, '*', 'free', '1')
+    end
+end
+return 'OK'
+"""
+"""Watches no more, and lets somebody else lead at once."""

@@ -1,0 +1,162 @@
+"""The Redis server: connections, scripts, and whether it is still the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import redis.asyncio
+from redis.asyncio.connection import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+
+from rxtasks.errors import ConfigurationError
+from rxtasks.hub.scripts import APPEND, BEAT, LEAVE
+
+__all__ = ["UNREACHABLE", "Restarted", "Server", "stopping"]
+
+_T = TypeVar("_T")
+_OLDEST = 7  # major version
+
+UNREACHABLE = (RedisError, OSError, TimeoutError)
+"""What is raised when there is no answer, or none that could be used."""
+
+
+def stopping() -> bool:
+    """Whether this asyncio task was cancelled: redis-py may raise something else then."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class Restarted(RedisConnectionError):
+    """The server is not the one that it was; what it holds has to be looked at again."""
+
+
+class Server:
+    """One Redis server, and all connections to it.
+
+    Attributes:
+        run: Names the run of the server that this process has taken note of.
+        found: Names the run of the server that was met last.
+    """
+
+    def __init__(self, url: str, *, patience: float) -> None:
+        """Make it; nothing is opened.
+
+        Args:
+            url: A URL as `redis.asyncio.from_url` takes it.
+            patience: Seconds to wait for an answer.
+
+        Raises:
+            ConfigurationError: It is no such URL.
+        """
+        self.run: str | None = None
+        self.found: str | None = None
+        self._patience = patience
+        self._shas: dict[str, str] = {}
+        try:
+            self._client = _client(
+                url,
+                decode_responses=False,
+                retry=Retry(NoBackoff(), 0),
+                socket_connect_timeout=patience,
+                redis_connect_func=self._connected,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"this is no URL of a Redis server: {error}") from None
+
+    async def _connected(self, connection: Connection) -> None:
+        """Look at each new connection whether a server was started anew behind it."""
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        info = _info(await connection.read_response())  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
+        self.found = info.get("run_id", "")
+        if int(info.get("redis_version", "0").partition(".")[0]) < _OLDEST:
+            raise ConfigurationError(
+                f"a hub needs Redis {_OLDEST} or later, and this is {info.get('redis_version')}"
+            )
+        if self.run is not None and self.found != self.run:
+            raise Restarted("Redis was restarted")
+
+    async def ask(self, request: Awaitable[_T], seconds: float | None = None) -> _T:
+        """Wait for an answer, but not for ever.
+
+        Raises:
+            TimeoutError: There was none.
+            RedisError: There was none that could be used.
+        """
+        async with asyncio.timeout(self._patience if seconds is None else seconds):
+            return await request
+
+    async def meet(self) -> None:
+        """Take note of which server it is, and give it the scripts.
+
+        Raises:
+            ConfigurationError: It is too old, or refuses the credentials.
+        """
+        try:
+            self.run = self.found
+            for script in (BEAT, APPEND, LEAVE):
+                self._shas[script] = str(await self.ask(self._client.script_load(script)))
+            self.run = self.found
+        except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+            raise ConfigurationError(f"Redis refuses: {error}") from None
+
+    @property
+    def met(self) -> bool:
+        """Whether it is known which server it is."""
+        return bool(self._shas) and self.run is not None
+
+    async def call(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run scripts, all in one go; what one of them raised is in its place.
+
+        Raises:
+            RedisError: There was no answer.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for script, keys, arguments in calls:
+            pipe.evalsha(self._shas[script], len(keys), *keys, *arguments)
+        results = await self.ask(pipe.execute(raise_on_error=False))
+        for result in results:
+            if isinstance(result, NoScriptError):
+                await self.meet()
+                raise result
+            if isinstance(result, RedisError) and not isinstance(result, ResponseError):
+                raise result
+        return results
+
+    def pipeline(self) -> Any:
+        """Collect commands that are sent in one go."""
+        return self._client.pipeline(transaction=False)
+
+    @property
+    def client(self) -> Any:
+        """The client itself."""
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+        await self._client.connection_pool.disconnect()
+
+
+def _client(url: str, **options: Any) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _info(answer: Any) -> dict[str, str]:
+    text = answer.decode() if isinstance(answer, bytes) else str(answer)
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    return {name: value.strip() for name, _, value in pairs}

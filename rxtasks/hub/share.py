@@ -1,0 +1,150 @@
+"""One task that this process watches, as far as Redis is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rxtasks.feed.hub import Member, Outgoing, Place
+from rxtasks.feed.replica import order
+from rxtasks.hub.keys import Keys
+
+__all__ = ["Host", "RedisShare"]
+
+Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
+
+
+class Host(Protocol):
+    """The hub, as far as a share needs it."""
+
+    def flush(self, share: RedisShare) -> None:
+        """Something waits to be written."""
+        ...
+
+    def left(self, share: RedisShare) -> None:
+        """A task is watched no more."""
+        ...
+
+
+class RedisShare:
+    """Connects a member with its keys.
+
+    Attributes:
+        name: The task.
+        process: What this is called among those who watch it.
+        keys: Its keys.
+        member: Who watches it.
+        joined: Redis knows that this process watches it.
+        reading: It has read what was there, and the reader goes on.
+        token: The fencing token of its lease; 0 while it does not lead.
+        heard: What was told up to here has been read.
+        sending: An entry that is on its way, and its id.
+        left: It watches no more.
+        place: Which log it reads.
+        session: Counts how often it has begun anew: what was read for an earlier one is void.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        process: str,
+        keys: Keys,
+        member: Member,
+        host: Host,
+    ) -> None:
+        self.name: str = name
+        self.process: str = process
+        self.keys: Keys = keys
+        self.member: Member = member
+        self.joined: bool = False
+        self.known: bool = False  # it was joined before, and has not left since
+        self.reading: bool = False
+        self.token: int = 0
+        self.heard: str = "0-0"
+        self.sending: tuple[str, Outgoing] | None = None
+        self.left: bool = False
+        self.session: int = 0
+        self.place: Place | None = None
+        self._number = 0
+        self._host = host
+
+    # ------------------------------------------------------------------ what the member does
+
+    def flush(self) -> None:
+        """Something waits to be written."""
+        self._host.flush(self)
+
+    def leave(self) -> None:
+        """It watches no more."""
+        if not self.left:
+            self.left = True
+            self._host.left(self)
+
+    # ------------------------------------------------------------------ what the hub does
+
+    def join(self, place: Place, *, attended: bool) -> None:
+        """Redis knows of it; what is in the log follows."""
+        self.lose()
+        attended = attended or self.known
+        self.joined = self.known = True
+        self.place = place
+        self.member.joined(place, attended=attended)
+        self.heard = self.member.told_position
+
+    def lead(self, token: int) -> None:
+        """It has the lease, and has read the log to its end."""
+        self.token, self._number, self.sending = token, 0, None
+        self.member.lead()
+
+    def fenced(self) -> None:
+        """Somebody else has the lease, or could have it."""
+        self.token, self.sending = 0, None
+        self.member.follow()
+
+    def lose(self) -> None:
+        """Begin anew with the next sign of life."""
+        self.session += 1
+        self.joined = self.reading = False
+        self.token, self.sending = 0, None
+
+    def next(self) -> tuple[str, Outgoing] | None:
+        """Give the entry that is to be written now, with its id."""
+        if self.sending is None and self.token and not self.left:
+            outgoing = self.member.outgoing()
+            if outgoing is not None:
+                self._number += 1
+                self.sending = (f"{self.token}-{self._number}", outgoing)
+        return self.sending
+
+    def take(self, rows: Rows) -> None:
+        """Take entries of the log; those that it has already are left out."""
+        for position, fields in rows:
+            at = position.decode()
+            if self.left:
+                return
+            if order(at) > order(self.member.position):
+                self.member.took(at, fields[b"e"])
+
+    def hear(self, rows: Rows) -> bool:
+        """Take what was told; whether the lease is said to be free."""
+        free = False
+        for position, fields in rows:
+            at = position.decode()
+            if self.left:
+                return free
+            if order(at) <= order(self.heard):
+                continue
+            self.heard = at
+            if (data := fields.get(b"t")) is not None:
+                self.member.heard(at, data)
+            free = free or b"free" in fields
+        return free
+
+    @property
+    def owner(self) -> str:
+        """What the lease holds while this leads."""
+        return f"{self.process}:{self.token}"
+
+    def __repr__(self) -> str:
+        role: Any = f"leads with {self.token}" if self.token else "follows"
+        return f"<RedisShare {self.name} {role}>"

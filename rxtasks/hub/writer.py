@@ -1,0 +1,150 @@
+"""Writes what the tasks of a process have to say, all of them in one go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rxtasks.hub.keys import Names
+from rxtasks.hub.scripts import APPEND, LEAVE
+from rxtasks.hub.server import UNREACHABLE, Server, stopping
+from rxtasks.hub.share import RedisShare
+
+__all__ = ["Writer"]
+
+_PAUSE = 0.05  # seconds after a failure
+_TOLD = 1000  # things that were told are kept, about
+_MOST_TELLS = 10_000  # that wait for Redis; the oldest are dropped
+
+Call = tuple[str, Sequence[str], Sequence[Any]]
+
+
+class Writer:
+    """Sends entries, what is told, and goodbyes; what may have been lost is sent again."""
+
+    def __init__(
+        self,
+        server: Server,
+        names: Names,
+        lease: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._server = server
+        self._names = names
+        self._lease = int(lease * 1000)
+        self._on_change = on_change
+        self._full: dict[RedisShare, None] = {}
+        self._tells: deque[tuple[str, bytes]] = deque(maxlen=_MOST_TELLS)
+        self._leaving: dict[RedisShare, None] = {}
+        self._due = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def flush(self, share: RedisShare) -> None:
+        """A task has something to write."""
+        self._full[share] = None
+        self._wake()
+
+    def tell(self, name: str, data: bytes) -> None:
+        """Tell something to the process that leads a task."""
+        self._tells.append((name, data))
+        self._wake()
+
+    def leave(self, share: RedisShare) -> None:
+        """A task is watched here no more."""
+        self._full.pop(share, None)
+        self._leaving[share] = None
+        self._wake()
+
+    def go_on(self) -> None:
+        """Redis can be reached: what waits is sent."""
+        if self._full or self._tells or self._leaving:
+            self._due.set()
+
+    @property
+    def leaving(self) -> set[str]:
+        """The tasks of which it has not been said yet that they are left."""
+        return {share.name for share in self._leaving}
+
+    async def drained(self) -> None:
+        """Wait until everything has been sent."""
+        await self._idle.wait()
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._due.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while not stopping():
+            await self._due.wait()
+            self._due.clear()
+            try:
+                while await self._send():
+                    pass
+                self._idle.set()
+            except UNREACHABLE:
+                self._on_change()  # a sign of life finds out what is wrong
+                if not stopping():
+                    await asyncio.sleep(_PAUSE)
+                self._due.set()
+
+    async def _send(self) -> bool:
+        """Send what there is; False if there was nothing."""
+        if not self._server.met:
+            raise ConnectionError("Redis has not been reached yet")
+        shares = [share for share in self._full if share.next() is not None]
+        leaving, tells = list(self._leaving), list(self._tells)
+        for share in [share for share in self._full if share.sending is None]:
+            del self._full[share]
+        if not (shares or leaving or tells):
+            return False
+        await self._tell_all(tells)
+        calls = [self._entry(share) for share in shares]
+        calls += [self._goodbye(share) for share in leaving]
+        results = await self._server.call(calls) if calls else []
+        for share, result in zip(shares, results, strict=False):
+            self._sent(share, result)
+        for share in leaving:
+            self._leaving.pop(share, None)
+        if leaving:
+            self._on_change()
+        return True
+
+    async def _tell_all(self, tells: Sequence[tuple[str, bytes]]) -> None:
+        if not tells:
+            return
+        pipe = self._server.pipeline()
+        for name, data in tells:
+            told = self._names.of(name).told
+            pipe.xadd(told, {"t": data}, maxlen=_TOLD, approximate=True)
+            pipe.expire(told, 600)
+        await self._server.ask(pipe.execute())
+        for _ in tells:
+            self._tells.popleft()
+
+    def _entry(self, share: RedisShare) -> Call:
+        assert share.sending is not None  # noqa: S101 - it was selected for that
+        id_, outgoing = share.sending
+        arguments = (share.owner, id_, outgoing.data, self._lease)
+        return APPEND, (share.keys.lease, share.keys.log), (*arguments, *outgoing.worthless)
+
+    def _goodbye(self, share: RedisShare) -> Call:
+        keys = share.keys
+        return (
+            LEAVE,
+            (keys.lease, keys.watchers, keys.told, keys.readers),
+            (share.process, share.owner),
+        )
+
+    def _sent(self, share: RedisShare, result: Any) -> None:
+        sending, share.sending = share.sending, None
+        if result == b"OK" or share.left or sending is None:
+            return
+        if isinstance(result, Exception):
+            share.sending = sending
+            raise result
+        share.fenced()
+        self._on_change()

@@ -1,0 +1,304 @@
+"""Several processes on one real Redis server: one feed, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from redis.asyncio import from_url as connect
+
+from rxtasks import (
+    AgentMessage,
+    Client,
+    ClientClosed,
+    ConfigurationError,
+    TaskEvent,
+    TransportError,
+    TransportFault,
+)
+from rxtasks.hub import RedisHub
+from rxtasks.platforms import Gateway, Local
+from rxtasks.server import serve
+from tests.integration.serving import until
+from tests.real.hub_group import LEASE, Group, Worker, group, problems, teller
+from tests.real.hub_kills import kills, report
+from tests.real.redis_server import RedisServer, shared_redis
+
+pytestmark = pytest.mark.timeout(60)
+
+TASKS, OBSERVERS = 25, 10
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    server = RedisServer(persistent=True)
+    yield server
+    server.close()
+
+
+async def watched(processes: Group, workers: list[Worker]) -> int:
+    """Let processes watch tasks to their end; give the number of requests."""
+    before, refs = processes.running.requests, list[str]()
+    starts = (processes.start("3 4 0.02", workers, OBSERVERS) for _ in range(TASKS))
+    for ref in await asyncio.gather(*starts):
+        seen = [await worker.done(ref) for worker in workers]
+        assert all(each["same"] for each in seen)
+        assert all(each["events"] == seen[0]["events"] for each in seen)
+        assert problems(seen[0]["events"], 3) == []
+        assert {each["text"] for each in seen} == {"2.0 2.1 2.2 2.3 "}
+        refs.append(ref)
+    asked = processes.running.requests - before
+    for worker in workers:
+        for ref in refs:
+            worker.leave(ref)
+    return asked
+
+
+async def test_four_processes_ask_as_much_as_one_and_see_the_same() -> None:
+    async with group(4) as processes:
+        one = await watched(processes, processes.workers[:1])
+        four = await watched(processes, processes.workers)
+
+    assert one >= TASKS
+    assert four <= 1.1 * one, f"{four} requests of four processes, {one} of one"
+
+
+async def test_nothing_is_lost_when_leaders_are_killed() -> None:
+    wrong, takeovers = await kills(5, seed=9)
+
+    print(report(takeovers))
+    assert wrong == []
+    assert len(takeovers) >= 4
+
+
+async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
+    async with group(2) as processes:
+        ref = await processes.start("30 2 0.03", processes.workers)
+        leader = await processes.until_led(ref)
+        (other,) = (worker for worker in processes.workers if worker is not leader)
+        await asyncio.sleep(0.8)
+        leader.process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            while not other.led:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(LEASE / 2)
+        leader.process.send_signal(signal.SIGCONT)
+        seen = [await worker.done(ref) for worker in processes.workers]
+
+    assert sorted(led["token"] for each in processes.workers for led in each.led)[:2] == [1, 2]
+    assert problems(seen[0]["events"], 30) == []
+    assert seen[0]["events"] == seen[1]["events"]
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+async def test_redis_is_restarted_in_the_middle(persistent: bool) -> None:
+    async with group(2, persistent=persistent) as processes:
+        ref = await processes.start("30 2 0.03", processes.workers)
+        await processes.until_led(ref)
+        await asyncio.sleep(0.9)
+        processes.redis.stop()
+        await asyncio.sleep(0.2)
+        processes.redis.start()
+        seen = [await worker.done(ref) for worker in processes.workers]
+
+    for each in seen:
+        assert each["same"]
+        assert problems(each["events"], 30) == []
+    assert (seen[0]["epoch"] == seen[1]["epoch"]) is persistent
+    assert (seen[0]["events"] == seen[1]["events"]) or not persistent
+
+
+async def test_redis_hangs_for_longer_than_anybody_waits() -> None:
+    async with group(2) as processes:
+        ref = await processes.start("80 2 0.03", processes.workers)
+        await processes.until_led(ref)
+        await asyncio.sleep(0.8)
+        processes.redis.hang()
+        await asyncio.sleep(3.5)
+        processes.redis.go_on()
+        seen = [await worker.done(ref) for worker in processes.workers]
+
+    for each in seen:
+        assert each["same"]
+        assert problems([e for e in each["events"] if e[1] != "transport-fault"], 80) == []
+        assert any("Redis cannot be reached" in fault for fault in each["faults"])
+    assert seen[0]["epoch"] != seen[1]["epoch"]
+
+
+# ---------------------------------------------------------------------------- in one process
+
+
+async def test_nobody_polls_when_nobody_watches_any_more() -> None:
+    async with (
+        Client(Local(agents={"teller": teller})) as client,
+        serve(client, port=0) as running,
+        RedisHub(shared_redis().url, prefix="nobody", lease=LEASE) as hub,
+        Client(Gateway(running.url), hub=hub) as first,
+        RedisHub(shared_redis().url, prefix="nobody", lease=LEASE) as another,
+        Client(Gateway(running.url), hub=another) as second,
+    ):
+        ref = (await first.agent("teller").run("100 5 0.02")).ref
+        subscriptions = [each.task(ref).events.subscribe() for each in (first, second)]
+        await until(lambda: running.open_streams == 1)
+        (task,) = await hub.status()
+        assert list(task.watchers.values()) == [1, 1]
+        assert task.leader in task.watchers
+
+        for subscription in subscriptions:
+            subscription.dispose()
+        await until(lambda: running.open_streams == 0)
+        await asyncio.sleep(2 * LEASE)
+        (task,) = await hub.status()
+        assert (task.leader, task.watchers) == ("", {})
+        assert running.open_streams == 0
+
+
+async def test_a_reader_goes_on_at_another_server_where_it_was() -> None:
+    async with (
+        Client(Local(agents={"teller": teller})) as client,
+        serve(client, port=0) as platform,
+        RedisHub(shared_redis().url, prefix="resume") as hub,
+        Client(Gateway(platform.url), hub=hub) as first,
+        serve(first, port=0) as here,
+        RedisHub(shared_redis().url, prefix="resume") as another,
+        Client(Gateway(platform.url), hub=another) as second,
+        serve(second, port=0) as there,
+        aiohttp.ClientSession() as session,
+    ):
+        task = await first.agent("teller").run("30 2 0.02")
+        ids = [await events(session, here.url, task.id, None, 12)]
+        ids.append(await events(session, there.url, task.id, ids[0][-1], 12))
+        ids.append(await events(session, here.url, task.id, ids[1][-1], 12))
+
+    epochs = {each.partition(":")[0] for part in ids for each in part}
+    positions = [int(each.partition(":")[2]) for part in ids for each in part]
+    assert len(epochs) == 1
+    assert len(positions) == 36
+    assert positions == sorted(set(positions))
+
+
+async def events(
+    session: aiohttp.ClientSession, url: str, task: str, after: str | None, count: int
+) -> list[str]:
+    """Read the ids of so many events; a reset would be one of them."""
+    headers = {"Last-Event-ID": after} if after else {}
+    ids: list[str] = []
+    async with session.get(f"{url}/v1/tasks/{task}/events", headers=headers) as response:
+        async for line in response.content:
+            if line.startswith(b"id: "):
+                ids.append(line[4:].decode().strip())
+            if len(ids) == count:
+                break
+        response.close()
+    return ids
+
+
+async def test_a_result_is_there_in_every_process() -> None:
+    async with (
+        Client(Local(agents={"teller": teller})) as client,
+        serve(client, port=0) as running,
+        RedisHub(shared_redis().url, prefix="result", lease=LEASE) as hub,
+        Client(Gateway(running.url), hub=hub) as first,
+        RedisHub(shared_redis().url, prefix="result", lease=LEASE) as another,
+        Client(Gateway(running.url), hub=another) as second,
+    ):
+        task = await first.agent("teller").run("2 2 0.01")
+        results = await asyncio.gather(task.result(), second.task(task.ref).result())
+        assert results[0] == results[1]
+        assert results[0].text == "1.0 1.1 "
+
+        twin = second.task(task.ref)
+        leading = task.events.subscribe()
+        await twin.send("3 1 0.01")
+        assert (await twin.result()).text == "2.0 "
+        leading.dispose()
+
+
+async def test_a_hub_that_cannot_be_reached_is_told_and_does_without(redis: RedisServer) -> None:
+    redis.stop()
+    async with (
+        RedisHub(redis.url, lease=LEASE) as hub,
+        Client(Local(agents={"teller": teller}), hub=hub) as client,
+    ):
+        task = await client.agent("teller").run("2 2 0.01")
+        faults: list[object] = []
+        task.errors.subscribe(faults.append)
+        assert (await task.result(timeout=10)).text == "1.0 1.1 "
+        assert isinstance(faults[0], TransportFault)
+        assert faults[0].source == "hub"
+
+        redis.start()
+        await task.send("3 1 0.01")
+        assert (await task.result(timeout=10)).text == "2.0 "
+        async with asyncio.timeout(10):
+            while not any(each.leader for each in await hub.status()):  # noqa: ASYNC110 - of Redis
+                await asyncio.sleep(0.05)
+
+
+def test_what_a_hub_cannot_be_is_said() -> None:
+    with pytest.raises(ConfigurationError, match="no URL"):
+        RedisHub("http://127.0.0.1")
+    with pytest.raises(ConfigurationError, match="lease"):
+        RedisHub(lease=0.01)
+    with pytest.raises(ConfigurationError, match="on_outage"):
+        RedisHub(on_outage="panic")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="prefix"):
+        RedisHub(prefix="")
+
+
+async def test_the_hub_of_one_process_survives_a_restart_and_a_lost_lease(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        RedisHub(redis.url, lease=LEASE, on_outage="wait") as hub,
+        Client(Local(agents={"teller": teller}), hub=hub) as client,
+    ):
+        task = await client.agent("teller").run("60 2 0.02")
+        seen: list[TaskEvent] = []
+        faults: list[object] = []
+        task.events.subscribe(seen.append)
+        task.errors.subscribe(faults.append)
+        await until(lambda: len(seen) > 10)
+
+        admin = connect(redis.url)
+        for key in await admin.keys("*:lease"):
+            await admin.delete(key)  # as if it had run out
+        at = len(seen)
+        await until(lambda: len(seen) > at + 5)
+        (status,) = await hub.status()
+        assert status.token == 2
+        await admin.script_flush()  # what is sent is what Redis knows, or it is sent again
+        at = len(seen)
+        await until(lambda: len(seen) > at + 5)
+        await admin.aclose()
+
+        redis.stop()
+        await until(lambda: faults, seconds=10)
+        with pytest.raises(TransportError, match="cannot be reached"):
+            await hub.status()
+        redis.start()
+        assert (await task.result(timeout=20)).text == "59.0 59.1 "
+        (status,) = await hub.status()
+        assert status.token > 2
+        assert repr(hub) == "<RedisHub rxtasks 1 tasks>"
+    texts = [e.value.text for e in seen if isinstance(e.value, AgentMessage)]
+    assert texts == [f"{n}.0 {n}.1 " for n in range(60)]
+    assert [event.seq for event in seen] == sorted({event.seq for event in seen})
+    assert "cannot be reached" in caplog.text
+
+
+async def test_a_hub_is_used_while_it_is_open() -> None:
+    hub = RedisHub(shared_redis().url, prefix="open")
+    async with Client(Local(agents={"teller": teller}), hub=hub) as client:
+        task = await client.agent("teller").run("1 1 0")
+        with pytest.raises(ClientClosed, match="not open"):
+            await task.result()
+    await hub.aclose()
+    async with hub:
+        with pytest.raises(ClientClosed, match="once"):
+            await hub.__aenter__()
+    with pytest.raises(ConfigurationError, match="refuses"):
+        await RedisHub(shared_redis().url.replace("//", "//nobody:wrong@")).__aenter__()

@@ -1,0 +1,66 @@
+"""The command `hub`, and servers that share their feeds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rxtasks import Client
+from rxtasks.cli.app import main
+from rxtasks.cli.serve import serving
+from rxtasks.hub import HubTask
+from rxtasks.local import message
+from rxtasks.platforms import Gateway, Local
+from tests.real.redis_server import shared_redis
+
+
+async def greet(ctx):
+    yield message(f"Hello, {ctx.text}!")
+
+
+def test_a_hub_that_nobody_uses_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hub", shared_redis().url, "--prefix", "nothing"]) == 0
+
+    assert "no task is watched" in capsys.readouterr().out
+
+
+def test_what_servers_of_a_hub_do_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    url = shared_redis().url
+
+    async def serve() -> str:
+        platform = Local(agents={"greet": greet})
+        async with (
+            serving(platform, "127.0.0.1", 0, token=None, hub=url) as running,
+            Client(Gateway(running.url)) as client,
+        ):
+            task = await client.agent("greet").run("you")
+            return (await task.result(timeout=10)).text
+
+    assert asyncio.run(serve()) == "Hello, you!"
+    assert main(["hub", url]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        *("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
+    ]
+    assert any(line.startswith("local/") for line in lines)
+
+
+def test_a_task_that_is_led_shows_by_whom() -> None:
+    from rxtasks.cli.hub import table
+
+    task = HubTask(name="a/b", leader="host-1", lease=1.25, token=3, watchers={"p": 2, "q": 1})
+
+    (_, line) = table([task])
+
+    assert line.split() == ["a/b", "host-1", "1.2", "s", "3", "2", "3", "0", "0", "0.0", "s", "ago"]
+
+
+def test_what_is_no_redis_server_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hub", "http://127.0.0.1"]) == 2
+    assert "no URL of a Redis server" in capsys.readouterr().err
+
+
+def test_a_redis_server_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hub", "redis://127.0.0.1:1/0"]) == 1
+    assert "cannot be reached" in capsys.readouterr().err
