@@ -28,6 +28,7 @@ MODULES = (
     "rxtasks.server",
     "rxtasks.webhooks",
     "rxtasks.testing",
+    "rxtasks.testing.plugin",
     "rxtasks.errors",
     "rxtasks.wire.sse",
     "rxtasks.wire.event_source",
