@@ -47,7 +47,8 @@ FakeServers: TypeAlias = Callable[..., Awaitable[FakeServer]]
 async def no_leaks() -> AsyncGenerator[None]:
     """Fail a test that leaves something behind on its loop, or a thread.
 
-    Name it first, so that it looks after the other fixtures have cleaned up.
+    It has to be set up before the others, so that it looks when they have cleaned up: name it
+    first, or for a whole module, `pytestmark = pytest.mark.usefixtures("no_leaks")`.
     """
     async with leaving_nothing():
         yield
