@@ -27,10 +27,10 @@ from typing import TypeAlias
 
 try:
     import pytest_asyncio
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ImportError(
         "rxtasks.testing.plugin needs pytest-asyncio: pip install pytest-asyncio"
-    ) from missing
+    ) from _missing
 
 from rxtasks.client import Client
 from rxtasks.testing.leaks import no_leaks as leaving_nothing
