@@ -27,7 +27,7 @@ from rxtasks.models import (
     UserMessage,
 )
 
-__all__ = ["TaskState"]
+__all__ = ["TICK", "TaskState"]
 
 _NAME_LENGTH = 80
 TICK = timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["P", "Worker"]
+__all__ = ["Worker"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
