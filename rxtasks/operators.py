@@ -10,18 +10,20 @@ from typing import Any, Protocol, TypeVar, overload
 
 from msgspec import Struct
 from reactivex import Observable, abc
+from reactivex import operators as ops
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.observer import AutoDetachObserver
 
 from rxtasks.models import AgentMessage, Message, TypingMessage
 from rxtasks.streams.scheduler import LoopScheduler
-from rxtasks.streams.stream import EventStream, merge, watch_settled
+from rxtasks.streams.stream import EventStream, Stream, watch_settled
 
 __all__ = ["LiveText", "LoopScheduler", "live_text", "merge", "of_type", "until_settled"]
 
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 
 class HasEvents(Protocol):
@@ -51,6 +53,10 @@ class LiveText(Struct, frozen=True):
 def of_type(kind: type[A], /) -> Callable[[Observable[Any]], Observable[A]]: ...
 @overload
 def of_type(kind: type[A], kind2: type[B], /) -> Callable[[Observable[Any]], Observable[A | B]]: ...
+@overload
+def of_type(
+    kind: type[A], kind2: type[B], kind3: type[C], /
+) -> Callable[[Observable[Any]], Observable[A | B | C]]: ...
 @overload
 def of_type(*kinds: type[A]) -> Callable[[Observable[Any]], Observable[A]]: ...
 def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
@@ -103,6 +109,15 @@ def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:
         return Observable(subscribe)
 
     return operator
+
+
+def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
+    """Merge streams into one Observable that stays on the loop of their client.
+
+    `reactivex.merge` does not: what is derived from it falls back on timer threads. Completes when
+    all of them have, errors with the first of them that does.
+    """
+    return first.pipe(ops.merge(*others))
 
 
 def until_settled(task: HasEvents) -> Callable[[Observable[T]], Observable[T]]:

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv # a script may name another place
 
 # retry COMMAND...: three attempts, since registries have bad moments.
 retry() {
@@ -38,22 +39,23 @@ need_venv_module() {
     DEBIAN_FRONTEND=noninteractive retry apt-get install -y --no-install-recommends python3-venv
 }
 
-# ensure_venv EXTRAS [any]: `.venv` with this package (editable) and its extras. It is made anew
-# when pyproject.toml or its place has changed, or the extras differ (`any`: whatever they are).
+# ensure_venv EXTRAS [any|same [PIP-ARGUMENT...]]: `$venv` with this package (editable) and its
+# extras. It is made anew when pyproject.toml, its place or PYTHON has changed, or the extras differ
+# (`any`: whatever they are).
 ensure_venv() {
-    local extras=$1 python digest ready="$root/.venv/.ready"
-    digest=$({ echo "$root" && cat "$root/pyproject.toml"; } | sha256sum | cut -d ' ' -f 1)
-    if [ -f "$ready" ] && "$root/.venv/bin/python" -c '' 2>/dev/null; then
+    local extras=$1 which=${2:-same} python digest ready="$venv/.ready"
+    digest=$({ echo "$root ${PYTHON:-}" && cat "$root/pyproject.toml"; } | sha256sum | cut -d ' ' -f 1)
+    if [ -f "$ready" ] && "$venv/bin/python" -c '' 2>/dev/null; then
         case "$(cat "$ready")" in
             "$digest $extras") return 0 ;;
-            "$digest "*) [ "${2:-}" = any ] && return 0 ;;
+            "$digest "*) [ "$which" = any ] && return 0 ;;
         esac
     fi
     python=$(find_python)
     need_venv_module "$python"
-    echo "making the environment $root/.venv: once, for some 20 seconds" >&2
-    "$python" -m venv --clear "$root/.venv"
-    retry "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --retries 5 --timeout 60 --editable "$root[$extras]"
+    echo "making the environment $venv: once, for some 20 seconds" >&2
+    "$python" -m venv --clear "$venv"
+    retry "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --retries 5 --timeout 60 --editable "$root[$extras]" "${@:3}"
     echo "$digest $extras" >"$ready"
 }

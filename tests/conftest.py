@@ -15,7 +15,7 @@ from hypothesis import settings
 from looptime import LoopTimeEventLoop
 from pytest_asyncio.plugin import is_async_test
 
-from rxtasks.testing.conformance.belongings import Belongings
+from rxtasks.testing.leaks import Leak, left_threads, no_leaks
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
@@ -26,52 +26,13 @@ asyncio.set_event_loop(None)
 
 _LOOP = pytest.StashKey[asyncio.AbstractEventLoop]()
 
-TURNS = 3
-"""Turns of the loop that a disposed thing has to be gone."""
-
-CLOSING = 1.0
-"""Real seconds that a closing connection has to say goodbye (TLS)."""
-
-THREAD_EXIT = 0.2
-"""Real seconds for a thread that was told to end to be scheduled."""
-
-
-async def _left_on_loop(before: Belongings) -> list[str]:
-    loop = asyncio.get_running_loop()
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-    left = Belongings(loop)
-    end = time.monotonic() + CLOSING
-    while left.since(before, "transports") and time.monotonic() < end:
-        await asyncio.sleep(0.01)
-        left = Belongings(loop)
-    return left.since(before, "tasks", "timers", "transports")
-
-
-def _left_threads(before: set[threading.Thread]) -> list[str]:
-    started = set(threading.enumerate()) - before
-    for thread in started:
-        thread.join(THREAD_EXIT)
-    return [f"thread {thread!r}" for thread in started if thread.is_alive()]
-
-
-def _complain(left: list[str]) -> None:
-    if left:
-        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
-
 
 @pytest.fixture
 async def loop_is_left_clean(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Fail an async test that leaves tasks, timers, connections or threads behind."""
-    loop = asyncio.get_running_loop()
-    request.node.stash[_LOOP] = loop
-    threads = set(threading.enumerate())
-    before = Belongings(loop)
-    yield
-    left = await _left_on_loop(before)
-    # The pool of `run_in_executor` belongs to the loop, which keeps it until it closes.
-    await loop.shutdown_default_executor()
-    _complain(left + _left_threads(threads))
+    request.node.stash[_LOOP] = asyncio.get_running_loop()
+    async with no_leaks():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +47,8 @@ def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     threads = set(threading.enumerate())
     yield
-    _complain(_left_threads(threads))
+    if left := left_threads(threads):
+        raise Leak(left)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,6 +12,8 @@ from rxtasks.errors import AgentNotFound, ConfigurationError
 from rxtasks.local.context import Context
 from rxtasks.local.yields import Yield
 
+__all__ = ["Agent", "AgentInfo", "checked", "described", "not_found"]
+
 Agent: TypeAlias = Callable[[Context], AsyncIterator[Yield]]
 """An async generator function: called once a turn, it yields what happens in that turn."""
 

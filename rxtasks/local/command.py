@@ -14,6 +14,8 @@ from rxtasks.local.agents import Agent
 from rxtasks.local.context import Context
 from rxtasks.local.yields import Yield, message, tool_started
 
+__all__ = ["CommandFailed", "Excerpt", "command"]
+
 _CHUNK = 16 * 1024
 """Bytes that are read at once. What is not read yet lets the command wait, not the memory grow."""
 

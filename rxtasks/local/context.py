@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment, InputRequest, Message
 
+__all__ = ["Asking", "Context", "check_answer"]
+
 Asking: TypeAlias = Callable[[str, tuple[str, ...], str], Awaitable[str]]
 """Puts a question (prompt, options, kind) and waits for the answer; see `InputRequest`."""
 

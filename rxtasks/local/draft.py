@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+__all__ = ["Draft"]
+
 
 @dataclass(slots=True)
 class Draft:

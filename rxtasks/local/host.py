@@ -20,6 +20,8 @@ from rxtasks.models import Attachment, TaskInfo
 
 _NOTHING_TO_DO = nullcontext()
 
+__all__ = ["Host"]
+
 
 class Host:
     """Joins the store, which owns what is, to the runner, which owns what runs.

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
 
+__all__ = ["Said", "check_text", "digest_of", "loaded"]
+
 
 class Said(Struct, frozen=True):
     """A message of the user that is to be accepted.

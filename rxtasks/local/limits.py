@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from rxtasks.errors import ConfigurationError
 
+__all__ = ["Allowance", "Limits", "Slots"]
+
 
 class Limits(Struct, frozen=True, kw_only=True):
     """The limits of a platform; None: there is none.

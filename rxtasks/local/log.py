@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from rxtasks.models import Message, TaskInfo, ThinkingMessage, TypingMessage
 
+__all__ = ["ItemLog", "LogItem"]
+
 LogItem: TypeAlias = Message | TaskInfo
 """A message, a delta, or what became of the task."""
 

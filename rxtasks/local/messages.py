@@ -9,6 +9,8 @@ from typing import cast
 
 from rxtasks.models import Message, ToolMessage
 
+__all__ = ["Messages"]
+
 
 @dataclass(slots=True)
 class _Kept:

@@ -12,6 +12,8 @@ from rxtasks.local.limits import Allowance, Limits, Slots
 from rxtasks.local.state import TaskState
 from rxtasks.local.turn import Turn, no_request
 
+__all__ = ["GRACE", "Runner"]
+
 GRACE = 5.0
 """Seconds that a cancelled agent may take to end; then its task goes on without it."""
 

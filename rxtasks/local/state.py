@@ -27,6 +27,8 @@ from rxtasks.models import (
     UserMessage,
 )
 
+__all__ = ["TICK", "TaskState"]
+
 _NAME_LENGTH = 80
 TICK = timedelta(microseconds=1)
 """How much later than the one before a time is at least."""

@@ -13,6 +13,8 @@ from rxtasks.local.state import TICK, TaskState
 from rxtasks.local.yields import new_id
 from rxtasks.models import TaskInfo, TaskStatus
 
+__all__ = ["KeyUse", "Query", "Store", "check_use", "searchable"]
+
 
 class KeyUse(Struct, frozen=True):
     """What an idempotency key was used for.

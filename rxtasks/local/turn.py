@@ -20,6 +20,8 @@ from rxtasks.models import (
     ToolStatus,
 )
 
+__all__ = ["Turn", "no_request"]
+
 _log = logging.getLogger("rxtasks.local")
 
 _BREATH = 64

@@ -16,6 +16,25 @@ from msgspec.structs import replace
 
 from rxtasks.models import ToolStatus, Usage
 
+__all__ = [
+    "Said",
+    "Spending",
+    "Thinking",
+    "ToolRun",
+    "Typing",
+    "Yield",
+    "message",
+    "new_id",
+    "plain",
+    "thinking",
+    "tool_failed",
+    "tool_finished",
+    "tool_pending",
+    "tool_started",
+    "typing",
+    "usage",
+]
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_DIGITS = 11
 _RANDOM_DIGITS = 16

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeGuard, TypeVar, overload
 
-from reactivex import Observable, abc, operators
+from reactivex import Observable, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.observable import ConnectableObservable
 
@@ -18,7 +18,10 @@ from rxtasks.streams.log import TaskLog
 from rxtasks.streams.scheduler import LoopScheduler
 from rxtasks.streams.subscription import SettledWatch, Subscription
 
-__all__ = ["EventStream", "Stream", "merge", "watch_settled"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # of typing since Python 3.13
+
+__all__ = ["EventStream", "Stream", "watch_settled"]
 
 T = TypeVar("T", covariant=True)
 _V = TypeVar("_V")
@@ -30,6 +33,18 @@ class _LoopBound(Observable[T], Generic[T]):
     def __init__(self, log: TaskLog) -> None:
         super().__init__()
         self.log = log
+
+    if TYPE_CHECKING:  # reactivex makes an Observable[Any] of it.
+
+        @overload
+        def filter(self, predicate: Callable[[T], TypeGuard[_V]]) -> Observable[_V]: ...
+        @overload
+        def filter(self, predicate: Callable[[T], TypeIs[_V]]) -> Observable[_V]: ...
+        @overload
+        def filter(self, predicate: Callable[[T], bool]) -> Observable[T]: ...
+        def filter(self, predicate: Callable[[T], Any]) -> Observable[Any]:
+            """Keep the values for which a function returns True."""
+            raise NotImplementedError
 
     if not TYPE_CHECKING:  # The overloads of Observable.pipe are the right signature.
 
@@ -251,15 +266,6 @@ class EventStream(Stream[TaskEvent]):
         If the log has been trimmed beyond that position, a `Gap` comes first.
         """
         return EventStream(self.log, after=seq)
-
-
-def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
-    """Merge streams into one Observable that stays on the loop of their client.
-
-    `reactivex.merge` does not: what is derived from it falls back on timer threads. Completes when
-    all of them have, errors with the first of them that does.
-    """
-    return first.pipe(operators.merge(*others))
 
 
 def watch_settled(

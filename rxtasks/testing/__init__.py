@@ -14,14 +14,18 @@ It needs no network and waits on the loop's clock only, so with `looptime` an ho
         task = await client.agent("any").run("Hi")
         assert (await task.result()).text == "Hello"
 
-And `check_stream`, which holds any Observable to the rules that the streams of a task keep.
+`FakeServer` serves one over HTTP on loopback, with faults; `check_stream` holds any Observable to
+the rules that the streams of a task keep; `no_leaks` sees what a block leaves behind. The fixtures
+of `rxtasks.testing.plugin` give all that to pytest.
 
 Every start and every send plays the next script; polls and streams see what has happened by then.
 Faults are injected by `on_poll` and `on_item`, and everything that was asked for is recorded.
 """
 
 from rxtasks.testing.conformance import Driven, Rule, StreamViolation, check_stream
+from rxtasks.testing.leaks import Leak, no_leaks
 from rxtasks.testing.platform import Poll, ScriptedPlatform
+from rxtasks.testing.server import FakeServer
 from rxtasks.testing.steps import (
     Step,
     agent,
@@ -38,6 +42,8 @@ from rxtasks.testing.steps import (
 
 __all__ = [
     "Driven",
+    "FakeServer",
+    "Leak",
     "Poll",
     "Rule",
     "ScriptedPlatform",
@@ -48,6 +54,7 @@ __all__ = [
     "check_stream",
     "error",
     "hint",
+    "no_leaks",
     "status",
     "thinking",
     "tool",

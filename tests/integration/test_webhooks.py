@@ -170,6 +170,7 @@ HEADERS = [f"{name}: {value}".encode() for name, value in sign(BODY, SECRET).ite
         _request(b"Content-Length: -1", *HEADERS),
         _request(b"Content-Length: 5", *HEADERS, HEADERS[0], body=b"hello"),
     ],
+    ids=["id", "signature", "damage", "no gzip", "no chunk", "long chunk", "length", "twice"],
 )
 async def test_a_request_that_is_broken_is_no_failure_of_the_server(request_: bytes) -> None:
     async with hook() as target:

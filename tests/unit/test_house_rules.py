@@ -91,6 +91,18 @@ def test_public_modules_say_what_they_are_for() -> None:
     assert silent == []
 
 
+def test_every_module_says_what_is_public() -> None:
+    silent: list[str] = []
+    for path in MODULES:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assigned = {_dotted(target) for node in body if isinstance(node, ast.Assign)
+                    for target in node.targets}  # fmt: skip
+        if len(body) > 1 and "__all__" not in assigned:
+            silent.append(str(path.relative_to(ROOT)))
+
+    assert silent == []
+
+
 def test_no_test_is_skipped_without_saying_why() -> None:
     silent: list[str] = []
     for path in TESTS:

@@ -10,6 +10,8 @@ from rxtasks.local.disk.inbox import AGAIN, Cancel, Command, End, Outcome, Respo
 from rxtasks.local.inputs import Said
 from rxtasks.local.state import TaskState
 
+__all__ = ["Answering"]
+
 if TYPE_CHECKING:
     from rxtasks.local.disk.host import DurableHost
 

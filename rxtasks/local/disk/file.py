@@ -20,6 +20,8 @@ from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query
 from rxtasks.models import TaskInfo
 
+__all__ = ["POLL", "Batch", "File", "News", "Saved"]
+
 _log = logging.getLogger("rxtasks.local")
 
 POLL = 0.1

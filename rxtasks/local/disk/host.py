@@ -26,6 +26,8 @@ from rxtasks.local.store import KeyUse, Query, check_use
 from rxtasks.local.turn import no_request
 from rxtasks.models import TaskInfo
 
+__all__ = ["DurableHost"]
+
 T = TypeVar("T")
 
 _log = logging.getLogger("rxtasks.local")

@@ -12,6 +12,27 @@ from msgspec import Struct
 from rxtasks.errors import AgentNotFound, ConfigurationError, ServerError, TaskNotFound
 from rxtasks.local.inputs import Said
 
+__all__ = [
+    "AGAIN",
+    "Body",
+    "Cancel",
+    "Command",
+    "End",
+    "Outcome",
+    "Respond",
+    "Send",
+    "answer",
+    "ask_again",
+    "ask_again_who_owns",
+    "forget",
+    "give_up",
+    "outcomes",
+    "post",
+    "take",
+    "waiting",
+    "withdraw",
+]
+
 _ERRORS = {each.__name__: each for each in (AgentNotFound, ConfigurationError, TaskNotFound)}
 
 

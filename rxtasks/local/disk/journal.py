@@ -18,6 +18,8 @@ from rxtasks.local.disk.rows import change_of
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse
 
+__all__ = ["Journal"]
+
 T = TypeVar("T")
 
 _log = logging.getLogger("rxtasks.local")

@@ -15,6 +15,8 @@ from rxtasks.local.disk.file import File, News
 from rxtasks.local.disk.schema import unusable
 from rxtasks.local.disk.worker import Worker
 
+__all__ = ["PATIENCE", "Link"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

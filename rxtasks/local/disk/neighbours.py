@@ -16,6 +16,8 @@ from rxtasks.local.disk.rows import Tail
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import Store
 
+__all__ = ["Neighbours"]
+
 _ASKING = 15.0
 """Seconds that a caller waits for the owner of a task; a cancelled agent may take five of them."""
 

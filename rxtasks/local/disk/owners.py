@@ -11,6 +11,8 @@ from rxtasks.local.disk import rows
 from rxtasks.local.disk.inbox import ask_again, give_up
 from rxtasks.models import TaskStatus
 
+__all__ = ["INTERRUPTED", "beat", "clean", "interrupt", "is_clean", "leave", "orphans", "owner_of"]
+
 INTERRUPTED = "interrupted: the process that ran this turn has ended, or was silent for too long"
 """The error of a turn whose owner is gone."""
 

@@ -16,6 +16,19 @@ from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query, searchable
 from rxtasks.models import AnyMessage, Attachment, TaskInfo, UserMessage
 
+__all__ = [
+    "Change",
+    "Tail",
+    "change_of",
+    "delete_older",
+    "insert",
+    "listed",
+    "micros",
+    "read",
+    "update",
+    "use_of",
+]
+
 _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(AnyMessage).decode
 _info = msgspec.json.Decoder(TaskInfo).decode

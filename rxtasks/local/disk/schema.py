@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from rxtasks.errors import ConfigurationError
 
+__all__ = ["APPLICATION", "VERSION", "opened", "reading", "unusable", "writing"]
+
 APPLICATION = int.from_bytes(b"rxta")
 """What `PRAGMA application_id` gives for our files."""
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+__all__ = ["Worker"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _Job = Callable[[], None]
