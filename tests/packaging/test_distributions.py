@@ -141,8 +141,16 @@ def test_with_the_extra_cli_the_command_runs(installed: Callable[..., Installed]
     assert (done.returncode, done.stdout.strip()) == (0, rxtasks.__version__), done.stderr
 
 
+def test_without_the_extra_redis_the_hub_says_how_to_get_it(
+    installed: Callable[..., Installed],
+) -> None:
+    done = installed().run("-c", "import rxtasks.hub")
+    said = "ModuleNotFoundError: rxtasks.hub needs the redis extra: pip install 'rxtasks[redis]'\n"
+    assert done.stderr.endswith(said)
+
+
 def test_with_the_extra_redis_its_client_is_there(installed: Callable[..., Installed]) -> None:
-    done = installed("redis").run("-c", "import rxtasks, redis.asyncio")
+    done = installed("redis").run("-c", "import rxtasks.hub, redis.asyncio")
 
     assert done.returncode == 0, done.stderr
 

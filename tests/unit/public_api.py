@@ -24,6 +24,7 @@ MODULES = (
     "rxtasks.platforms",
     "rxtasks.platforms.base",
     "rxtasks.platforms.facts",
+    "rxtasks.hub",
     "rxtasks.local",
     "rxtasks.server",
     "rxtasks.webhooks",
