@@ -42,6 +42,7 @@ class PollMark:
     tick: int
     sends: int
     proofs: int
+    words: int
     cursor: str | None
     reconcile: bool
     margin: bool

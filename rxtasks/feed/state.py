@@ -68,6 +68,7 @@ class State:
         self._was = turn.state
         self._unknown_words: tuple[str, ...] = ()
         self._ended = False  # as a poll says, of what no stream has told yet
+        self._words = 0  # that streams have told
         self._explained = False  # messages came since the metadata was read
 
     # ------------------------------------------------------------------ what arrives
@@ -95,6 +96,7 @@ class State:
             tick=self.ledger.mark(),
             sends=self._sends,
             proofs=self.turn.proofs,
+            words=self._words,
             cursor=self._turn_cursor if reconcile else self.cursor,
             reconcile=reconcile,
             margin=margin or reconcile,
@@ -126,7 +128,13 @@ class State:
         # own word, which was read first.
         fresh = mark.proofs == self.turn.proofs
         proved = fresh and (mark.reconcile or self.turn.state is not TurnState.WAITING)
-        info = snapshot.info if fresh else _without_rest(snapshot.info)
+        info, stale = snapshot.info, False
+        if info is not None:
+            # A word that is older than what the stream has said meanwhile; and one of rest that was
+            # read before the agent was seen at work.
+            differs = (info.platform_state, info.turn) != (before[1], self.info.turn)
+            stale = mark.words != self._words and differs
+            info = _without_word(info) if stale or (not fresh and info.status in REST) else info
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -146,7 +154,7 @@ class State:
         outcome.history = [item for item in history if not isinstance(item, Metadata)]
         if snapshot.facts is not None:
             self._reconcile(outcome, snapshot, mark, now, proved=proved)
-        outcome.look = snapshot.facts is None and self._says_more(*before)
+        outcome.poll, outcome.look = stale, snapshot.facts is None and self._says_more(*before)
         self._explained = snapshot.facts is not None and (
             any(isinstance(item, Message) for item in items)
             or (self._explained and snapshot.info is None)
@@ -164,6 +172,7 @@ class State:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
         self.tools.note(items)
+        self._words += any(isinstance(item, Metadata) for item in items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         if self._ended and self.turn.state is TurnState.ACTIVE:
@@ -251,8 +260,7 @@ class State:
         if patch.status is not None:
             self.turn.metadata(patch, patch.status, now)
         elif patch.platform_state is not None:
-            # An unknown word never stops a feed: the task counts as running, and its pace
-            # stretches like any quiet task's.
+            # An unknown word never stops a feed: its pace stretches like any quiet task's.
             self._warn_once(patch.platform_state)
             self.turn.metadata(patch, TaskStatus.RUNNING, now)
 
@@ -303,13 +311,10 @@ class State:
         if self._ours:
             return 0
         if self._sends and self.turn.state in (TurnState.WAITING, TurnState.ACTIVE):
-            ours = [i for i, item in enumerate(items) if isinstance(item, UserMessage)]
-            return ours[-1] if ours else 0
+            return max((i for i, x in enumerate(items) if isinstance(x, UserMessage)), default=0)
         return len(items)
 
 
-def _without_rest(info: Metadata | None) -> Metadata | None:
-    """Leave out a settled word that was read before the agent was seen at work."""
-    if info is None or info.status not in REST:
-        return info
+def _without_word(info: Metadata) -> Metadata:
+    """Leave out where the task stands."""
     return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)

@@ -77,6 +77,27 @@ def test_a_stream_that_lags_behind_a_poll_makes_another_poll_due(word: str, agai
     assert poll(state, 0.5, word="error").settled is True
 
 
+def test_a_poll_that_lags_behind_a_stream_changes_no_word_and_makes_another_due() -> None:
+    """What the stream has said while the poll was under way is newer, and is not said again."""
+    state = state_of_a_task()
+    state.sent("go", Accepted(id="task", turn=2), 0.0)
+    mark = state.mark(margin=True, messages=True)
+    for word, turn in (("running", 1), ("completed", 2)):
+        told = Metadata(platform_state=word, status=TaskStatus(word), turn=turn)
+        state.batch(Batch(items=[told]), 0.1)
+    old = Metadata(platform_state="running", status=TaskStatus.RUNNING, turn=1, name="go")
+    found = Snapshot(info=old, facts=[U1, A1], cursor="later")
+    outcome = state.snapshot(found, mark, 0.2, first=True, streaming=True)
+
+    assert (outcome.poll, outcome.settled) == (True, False)
+    assert (state.info.platform_state, state.info.name) == ("completed", "go")
+    mark = state.mark(margin=True, messages=True)
+    outcome = state.snapshot(
+        Snapshot(info=told, facts=[U1, A1], cursor="later"), mark, 0.3, first=False, streaming=True
+    )
+    assert (outcome.poll, outcome.settled) == (False, True)
+
+
 def test_a_send_leaves_text_and_costs_of_the_turn_before_behind() -> None:
     state = state_of_a_task()
     poll(state, 0.0, U1, A1, Spent(id="a1", usage=Usage(1, 2), cost=0.5), word="idle", first=True)
