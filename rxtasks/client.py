@@ -68,8 +68,12 @@ class Client:
         """
         bounds = {"max_streams": max_streams, "max_polls": max_polls, "retention": retention}
         for name, bound in bounds.items():
-            if bound is not None and bound < 1:
-                raise ConfigurationError(f"{name} is at least 1, not {bound}")
+            _check_bound(name, bound)
+        if not hasattr(platform, "capabilities"):
+            raise ConfigurationError(
+                "a client needs a platform, as in Client(Local(agents=...)), "
+                f"not a {type(platform).__name__}"
+            )
         self.platform = platform
         self.limits: Limits = Limits(
             cadence or Cadence(), max_polls=max_polls, max_streams=max_streams
@@ -283,6 +287,11 @@ class AgentHandle:
                     task = self.task(listed.id)
                     task.listed(listed.info)
                     yield task
+
+
+def _check_bound(name: str, bound: object) -> None:
+    if bound is not None and not (isinstance(bound, int) and bound >= 1):
+        raise ConfigurationError(f"{name} is a number from 1 on, not {bound!r}")
 
 
 def _status(status: TaskStatus | str | None) -> TaskStatus | None:

@@ -63,7 +63,12 @@ def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
     """Keep the values that are of one of these classes.
 
     Completes and errors with its source.
+
+    Raises:
+        TypeError: One of them is no class, or there is none.
     """
+    if not kinds or not all(isinstance(kind, type) for kind in kinds):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"of_type takes classes, as in of_type(AgentMessage), not {kinds!r}")
 
     def operator(source: Observable[Any]) -> Observable[Any]:
         def subscribe(

@@ -22,10 +22,12 @@ from rxtasks.models import (
     Gap,
     Message,
     TaskInfo,
+    TaskStatus,
     TaskUpdate,
     ThinkingMessage,
     TypingMessage,
 )
+from rxtasks.platforms.base import TaskRef
 
 __all__ = ["RecalledLedger", "RecalledState", "RecalledTurn"]
 
@@ -172,6 +174,14 @@ class RecalledState(State):
     def heard(self) -> bool:
         """Whether anything is known of the task."""
         return self._heard
+
+    def name_task(self, ref: TaskRef) -> None:
+        """A message has started the task, of which nothing else is known yet."""
+        if not self.info.id:
+            agent = ref.agent.id if ref.agent else None
+            self.info = msgspec.structs.replace(
+                self.info, id=ref.id, agent_id=agent, status=TaskStatus.QUEUED
+            )
 
     def note(self) -> Note:
         """Write it down."""

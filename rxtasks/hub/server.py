@@ -113,6 +113,8 @@ class Server:
             self.run = self.found
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
             raise ConfigurationError(f"Redis refuses: {error}") from None
+        except ResponseError as error:  # of the database's number, for one
+            raise ConfigurationError(f"Redis cannot be used like that: {error}") from None
 
     @property
     def met(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeGuard, TypeVar, overload
 
@@ -12,6 +11,7 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.observable import ConnectableObservable
 
 from rxtasks.models import TaskEvent
+from rxtasks.streams.checks import check_observer
 from rxtasks.streams.entry import EVENTS, Entry, View
 from rxtasks.streams.iterate import Iteration
 from rxtasks.streams.log import TaskLog
@@ -87,7 +87,7 @@ class _Derived(_LoopBound[T]):
         *,
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
-        _check_observer(on_next)
+        check_observer(on_next, on_error, on_completed)
         return self._inner.subscribe(
             on_next,
             on_error,
@@ -102,6 +102,12 @@ class _Derived(_LoopBound[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         return _last_of(self, self.log.source.loop).__await__()
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(
+            "what an operator has made of a stream cannot be iterated: iterate over the stream "
+            "itself and filter inside the loop, or subscribe"
+        )
 
 
 class Stream(_LoopBound[T]):
@@ -160,7 +166,7 @@ class Stream(_LoopBound[T]):
             ClientClosed: The client is not open.
             TypeError: `on_next` is a coroutine function, which nobody would await.
         """
-        _check_observer(on_next)
+        check_observer(on_next, on_error, on_completed)
         observer: Any = on_next
         if hasattr(observer, "on_next"):
             on_next, on_error = observer.on_next, observer.on_error
@@ -306,15 +312,3 @@ async def _last_of(source: Observable[_V], loop: asyncio.AbstractEventLoop) -> _
     if not values:
         raise SequenceContainsNoElementsError
     return values[0]
-
-
-def _check_observer(on_next: object) -> None:
-    """Refuse what cannot be called, and what would have to be awaited."""
-    target = getattr(on_next, "on_next", on_next)
-    if target is not None and not callable(target):
-        raise TypeError(f"on_next is a function or an observer, not {target!r:.80}")
-    called = getattr(type(target), "__call__", None)  # noqa: B004 - an instance's own method
-    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(called):
-        raise TypeError(
-            "on_next is a coroutine function, which nobody would await: use `async for` instead"
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 from rxtasks.errors import ConfigurationError, UnsupportedOperation
 from rxtasks.models import Attachment
@@ -37,10 +38,21 @@ def check_message(
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"a message is a str, not {type(text).__name__}")
+    _check_attachments(attachments)
     if attachments and not platform.capabilities.attachments:
         raise UnsupportedOperation(f"{platform.name} takes no attachments")
     if idempotency_key is not None and not platform.capabilities.idempotency:
         raise UnsupportedOperation(
             f"{platform.name} knows no keys, so a repetition would do the work twice: leave "
             "`idempotency_key` out"
+        )
+
+
+def _check_attachments(given: object) -> None:
+    listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    each = cast("Sequence[object]", given) if listed else ()
+    if not listed or not all(isinstance(one, Attachment) for one in each):
+        raise ConfigurationError(
+            "attachments are a list of Attachment(name=..., path=...), for one file as well, "
+            f"not {given!r:.80}"
         )

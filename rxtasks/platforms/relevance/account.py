@@ -69,6 +69,9 @@ class Account:
             ConfigurationError: Something is missing, or given twice.
         """
         self._embed_key = embed_key
+        for name, given in ("region", region), ("project", project), ("api_key", api_key):
+            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(f"{name} is a str, not {type(given).__name__}")
         if embed_key is not None:
             if any(given is not None for given in (region, project, api_key)):
                 raise ConfigurationError("an embed key has its region and project: give it alone")
