@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from rxtasks.platforms.base import Batch, Capabilities
+from msgspec.structs import replace
+
+from rxtasks.models import TaskStatus
+from rxtasks.platforms.base import Batch, Capabilities, Metadata, StreamItem
 
 __all__ = ["CatchingUp"]
+
+_BUSY = frozenset({TaskStatus.RUNNING, TaskStatus.ACTION})
 
 
 class CatchingUp:
@@ -47,8 +52,28 @@ class CatchingUp:
         if self._batches is None or connections not in (None, self.connections):
             return []
         batches, self._batches = self._batches, None
-        return batches
+        return _without_detours(batches)
 
     def forget(self) -> None:
         """Drop what was held back: nobody watches any more."""
         self._batches = None
+
+
+def _without_detours(batches: list[Batch]) -> list[Batch]:
+    """Let words that are told late say at once where they lead.
+
+    A poll has told where the task stands. A question that was asked meanwhile would be withdrawn by
+    the words from before it, and asked again.
+    """
+    words = [x for b in batches for x in b.items if isinstance(x, Metadata) and x.status]
+    if not words or words[-1].status not in _BUSY:
+        return batches
+    last = words[-1]
+
+    def led(item: StreamItem) -> StreamItem:
+        if not isinstance(item, Metadata) or item.status not in _BUSY:
+            return item
+        word, status, requests = last.platform_state, last.status, last.requests
+        return replace(item, platform_state=word, status=status, requests=requests)
+
+    return [replace(batch, items=[led(item) for item in batch.items]) for batch in batches]
