@@ -32,7 +32,9 @@ async def main():
         task = await client.agent("planner").run("Bern")
 
         task.updates.subscribe(lambda update: print(f"[{update.status}]"))
-        task.messages.pipe(of_type(TypingMessage)).subscribe(lambda delta: print(delta.text))
+        task.messages.pipe(of_type(TypingMessage)).subscribe(
+            lambda delta: print(delta.text.strip())
+        )
 
         asked = await task.updates.first(lambda update: bool(update.requests))
         print(asked.requests[0].prompt)
