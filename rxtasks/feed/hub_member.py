@@ -117,7 +117,7 @@ class HubMember(HubTelling):
         self._watched_before = watched
         goes_on = watched and self._own_stream and self._stream.cursor is not None
         ours = self._pace.started_here and not self.state.late
-        known = self.state.turn.state is not TurnState.UNKNOWN
+        known = self.state.turn.state is not TurnState.UNKNOWN and not self.state.turn.resting
         new = ours and known and self._stream.cursor is None
         self._begin(streamed=whole and (goes_on or new))
 

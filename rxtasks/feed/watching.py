@@ -102,10 +102,12 @@ class Watching(Observed):
         if not self.active:
             return
         # A stream that carries everything tells a task that was just started from its beginning,
-        # with every state between; a poll would only see where it is by now.
+        # with every state between; a poll would only see where it is by now. One that has ended
+        # already, since a key was used before, is to be read anyway.
         can = self._platform.capabilities
         whole = can.stream == "everything" and can.resume == "full"
-        streamed = whole and self._pace.started_here and self._stream.cursor is None
+        fresh = self._pace.started_here and self._stream.cursor is None
+        streamed = whole and fresh and not self.state.turn.resting
         self._begin(streamed=streamed)
 
     def _begin(self, *, streamed: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rxtasks import Client
 from rxtasks.errors import (
     AgentNotFound,
     ClientClosed,
@@ -215,6 +216,20 @@ async def test_accepting_tells_id_turn_time_and_status(platform: Local) -> None:
     assert accepted.info is not None
     assert (accepted.turn, accepted.info.status, accepted.info.turn) == (1, TaskStatus.QUEUED, 0)
     assert accepted.info.name == "hi"
+
+
+@pytest.mark.looptime
+async def test_a_key_that_was_used_for_what_has_ended_gives_its_result_at_once() -> None:
+    """The stream tells all of it, but that it was read to its end only a poll can say."""
+    local, loop = Local(agents={"echo": echo}), asyncio.get_running_loop()
+    async with Client(local), Client(local) as one:
+        task = await one.agent("echo").run("hi", idempotency_key="a")
+        await task.result(timeout=5)
+        async with Client(local) as two:
+            task = await two.agent("echo").run("hi", idempotency_key="a")
+            begin = loop.time()
+            assert (await task.result(timeout=5)).text == "hi"
+            assert loop.time() - begin < 1.0
 
 
 async def test_a_key_seen_before_does_nothing_again(platform: Local) -> None:
