@@ -40,17 +40,18 @@ The goals are this project's own; one that is not met says so.
 TAIL = """
 ## What is not met, and why
 
-- **12 times (64 KiB) and 6 times (random chunks) httpx-sse + json.** Of 440 ns an event, 150 are msgspec, and
-  finding three lines with one `findall` of three groups takes 230, which is the least that we have
-  found in Python: splitting and replacing took 220 to 310. 12 times would leave 130 ns for it. When the goal
-  was set, httpx-sse took 37 times as long as msgspec on the same events; its present version takes 22 times.
+- **12 times (64 KiB) and 6 times (random chunks) httpx-sse + json.** Of 440 ns an event, 150 are
+  msgspec, and finding three lines with one `findall` of three groups takes 230, which is the
+  least that we have found in Python: splitting and replacing took 220 to 310. 12 times would
+  leave 130 ns for it. When the goal was set, httpx-sse took 37 times as long as msgspec on the
+  same events; its present version takes 22 times.
 - **1.4 times aiohttp reading alone.** It is at the edge, and comes out on both sides of it.
-- **Latency, 1.3 times raw aiohttp.** Some 50 µs an event go into the decoder, the adapter, the ledger and the log,
-  once for each read, however small that is. With uvloop both ends gain little here: the event is a wake-up
-  of the process, which both loops wait for in the same way.
-- **4 KiB an idle task.** Each has a log, a ledger, a turn, a poller with its timer, a stream and its
-  observer: some forty objects, of which empty sets and locks have been taken out already (14.9 KB at first).
-  Objects made only when they are first needed would be the next step.
+- **Latency, 1.3 times raw aiohttp.** Some 50 µs an event go into the decoder, the adapter, the
+  ledger and the log, once for each read, however small that is. With uvloop both ends gain
+  little here: the event is a wake-up of the process, which both loops wait for in the same way.
+- **4 KiB an idle task.** Each has a log, a ledger, a turn, a poller with its timer, a stream and
+  its observer: some forty objects, of which empty sets and locks have been taken out already
+  (14.9 KB at first). Objects made only when they are first needed would be the next step.
 - **18 KiB a task with a connection.** 13 KiB of them are aiohttp's own.
 """
 
