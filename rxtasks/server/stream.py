@@ -105,10 +105,10 @@ class EventStreams:
     async def _serve(self, request: web.Request, task: Task) -> web.StreamResponse:
         log = task.events.log
         asked = request.headers.get("Last-Event-ID") or request.query.get("after") or None
-        if log.ended and asked is not None and position_in(log, asked) == log.tail:
-            return web.Response(status=204)  # the end was told: do not come back
         if not log.ended:
             await self._look_for(task)
+        if log.ended and self._was_told(task, asked):
+            return web.Response(status=204)  # the end too: do not come back
         if self._closed:
             raise ClientClosed("the server is stopping")
         audience = self._audience(task)
@@ -188,6 +188,14 @@ class EventStreams:
         except RxTasksError:
             return  # it may exist; the stream will tell what is wrong
         kept.known = True
+
+    def _was_told(self, task: Task, asked: str | None) -> bool:
+        """Whether a reader of a deleted task was told all; who has read nothing finds no task."""
+        log = task.events.log
+        position = None if asked is None else position_in(log, asked)
+        if position is None:
+            raise TaskNotFound(f"the task {task.id} was deleted", status=404)
+        return position == log.tail
 
     # ------------------------------------------------------------------ who is there
 

@@ -483,11 +483,17 @@ async def test_each_user_sees_their_own_tasks_only() -> None:
             }
         mine = await ask("GET", f"v1/tasks/{theirs}", "bob")
         stream = await ask("GET", f"v1/tasks/{theirs}/events", "bob")
+        deleted = await ask("DELETE", f"v1/tasks/{theirs}", "bob")
+        afterwards = await ask("GET", f"v1/tasks/{theirs}/events", "bob")
 
     assert {user: [task["id"] for task in found] for user, found in listed.items()} == {
         user: [task] for user, task in tasks.items()
     }
-    assert (mine[0], stream[0]) == (200, 200)
+    assert (mine[0], stream[0], deleted[0]) == (200, 200, 204)
+    assert (afterwards[0], afterwards[1]["error"]["message"]) == (
+        404,
+        "there is no such task, or it is not yours",
+    )
 
 
 async def test_a_key_of_one_user_gives_nothing_to_another() -> None:
