@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -135,6 +136,11 @@ class EventStreams:
             self._leave(reader, task)
         return response
 
+    async def settle(self, seconds: float) -> None:
+        """Wait until what has ended is in the logs that are read, for so many seconds at most."""
+        waiting = [asyncio.ensure_future(_settled(task, seconds)) for task in self._audiences]
+        await asyncio.gather(*waiting)
+
     def close(self) -> None:
         """End all streams; readers come back to whatever runs next."""
         self.stopping = self._closed = True
@@ -239,6 +245,13 @@ class EventStreams:
                 reader.beat_due = True
                 reader.wake()
         self._sweep_later()
+
+
+async def _settled(task: Task, seconds: float) -> None:
+    with suppress(TimeoutError, RxTasksError):
+        async with asyncio.timeout(seconds):
+            if (await task.poll()).is_final:  # else it runs elsewhere, and goes on
+                await task.result(timeout=None)
 
 
 class _Connection:

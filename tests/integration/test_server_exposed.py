@@ -8,8 +8,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import pytest
 from aiohttp import web
 
 from rxtasks import Client, ConfigurationError, server
-from rxtasks.local import Context, message, typing
+from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.models import TaskStatus
 from rxtasks.platforms import Gateway, Local
+from rxtasks.platforms.base import Batch, TaskRef
 from rxtasks.server import Running, readers, serve
 from rxtasks.task import Task
 from rxtasks.wire.sse import SSEDecoder
@@ -417,6 +418,61 @@ async def test_what_does_not_end_in_time_is_marked_when_its_client_closes() -> N
         assert not (await task.poll()).is_final
     async with Client(local) as later:
         assert await later.task(task.id).poll() is TaskStatus.CANCELLED
+
+
+async def stubborn(ctx: Context):
+    yield tool_started("look", params={})
+    yield message("on my way")
+    yield typing("and th")
+    await asyncio.sleep(60)
+
+
+class Late(Local):
+    """Tells everything a while later."""
+
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
+        async with aclosing(super().open_stream(ref, cursor)) as batches:
+            async for batch in batches:
+                await asyncio.sleep(0.2)
+                yield batch
+
+
+@pytest.mark.parametrize(("kind", "file"), [(Local, None), (Local, "tasks.db"), (Late, None)])
+async def test_streams_are_told_what_was_cancelled_before_they_end(
+    kind: type[Local], file: str | None, tmp_path: Path
+) -> None:
+    path = None if file is None else tmp_path / file
+    local = kind(agents={"stubborn": stubborn, "ask": ask}, path=path)
+    async with Client(local) as client, aiohttp.ClientSession() as session:
+        async with serve(client, grace=0.1, cancel_running=True) as running:
+            tasks = [await client.agent(name).run("go") for name in ("stubborn", "ask")]
+            streams = [
+                await session.get(f"{running.url}/v1/tasks/{task.id}/events") for task in tasks
+            ]
+            said = [await until_said(each, b"event: typing") for each in streams]
+        said = [
+            before + await each.content.read() for before, each in zip(said, streams, strict=True)
+        ]
+        for each in streams:
+            each.close()
+
+    seen, seen_by_other = said
+    last = {event.event: json.loads(event.data) for event in SSEDecoder().feed(seen)}
+    assert last["tool"]["status"] == "cancelled"
+    assert last["update"]["status"] == "cancelled"
+    assert b"and th" in seen.rpartition(b"event: agent\n")[2]
+    assert json.loads(SSEDecoder().feed(seen_by_other)[-1].data)["status"] == "cancelled"
+    assert seen.rpartition(b"\n\nretry: ")[2].strip().isdigit()
+
+
+async def until_said(response: aiohttp.ClientResponse, what: bytes) -> bytes:
+    said = b""
+    async with asyncio.timeout(5):
+        while what not in said:
+            said += await response.content.readany()
+    return said
 
 
 # ------------------------------------------------------------------ whose task it is
