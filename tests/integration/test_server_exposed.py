@@ -198,6 +198,32 @@ async def test_who_reads_slowly_is_let_go_on(monkeypatch: pytest.MonkeyPatch) ->
     assert read > 12_000_000
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /v1 HTTP/1.1\r\nHost: a\r\nX: " + b"s3cret" * 2000 + b"\r\n\r\n",
+        b"GET /v1 HTTP/1.1\r\ns3cret\r\n\r\n",
+        b"\x16\x03\x01 no TLS here\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_without_a_traceback_or_a_version(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with behind(Local(agents=AGENTS), token="t") as running:
+        said, _ = await raw(running, request_)
+
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 ")
+    assert b"\r\nServer: rxtasks\r\n" in head + b"\r\n"
+    assert b"\r\nContent-Type: application/json\r\n" in head + b"\r\n"
+    assert json.loads(body)["error"]["kind"] == "ConfigurationError"
+    assert b"s3cret" not in said
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    assert "s3cret" not in caplog.text
+
+
 # ------------------------------------------------------------------ limits
 
 
