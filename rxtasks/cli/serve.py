@@ -97,7 +97,13 @@ async def serving(
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
         context = server.serve(
-            client, host=host, port=port, token=token, allowed_hosts=names, **options
+            client,
+            host=host,
+            port=port,
+            token=token,
+            allowed_hosts=names,
+            cancel_running=True,  # nobody else uses this platform in this process
+            **options,
         )
         try:
             running = await stack.enter_async_context(context)

@@ -131,9 +131,11 @@ class Local:
         if not self._host.is_open:
             await self._reports.aclose()
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until nothing runs, for so many seconds at most; nothing is cancelled."""
+    async def drain(self, seconds: float, *, cancel: bool = False) -> None:
+        """Wait so many seconds at most until nothing runs; with `cancel`, then cancel the rest."""
         await self._host.runner.drain(seconds)
+        if cancel:
+            await self._host.runner.aclose()
 
     async def start(
         self,

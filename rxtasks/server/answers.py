@@ -26,11 +26,23 @@ from rxtasks.errors import (
 from rxtasks.platforms.gateway.events import encode
 from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
 
-__all__ = ["Handler", "answer", "failed", "of_aiohttp", "read_body", "read_query", "refused"]
+__all__ = [
+    "SERVER",
+    "Handler",
+    "answer",
+    "failed",
+    "of_aiohttp",
+    "read_body",
+    "read_query",
+    "refused",
+]
 
 _T = TypeVar("_T")
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SERVER = "rxtasks"
+"""What a server calls itself: which versions of what it is made of is for nobody to know."""
 
 _BODY_TIME = 60.0  # seconds that a body may take to arrive
 _STATUS: tuple[tuple[type[RxTasksError], int], ...] = (

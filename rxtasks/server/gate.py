@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from rxtasks.errors import RateLimited, RxTasksError, TaskNotFound
-from rxtasks.server.answers import Handler, failed, of_aiohttp, refused
+from rxtasks.server.answers import SERVER, Handler, failed, of_aiohttp, refused
 from rxtasks.server.guard import Guard, Refusal
 from rxtasks.server.limits import Rates
 from rxtasks.server.live_page import LivePage
@@ -86,7 +86,7 @@ class Gate:
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Give an answer the headers that all have; to be called by `on_response_prepare`."""
-        response.headers["Server"] = "rxtasks"  # which versions of what is for nobody to know
+        response.headers["Server"] = SERVER
         for headers in (_SECURITY, self._guard.cross_origin(request.headers)):
             for name, value in headers.items():
                 response.headers.setdefault(name, value)

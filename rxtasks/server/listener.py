@@ -9,6 +9,7 @@ let go on, as long as it is more than nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from aiohttp import web
 from msgspec import Struct
 
 from rxtasks.errors import ConfigurationError
+from rxtasks.server.answers import SERVER, refused
 
 __all__ = ["Patience", "listen", "tls"]
+
+_logger = logging.getLogger("rxtasks.server")
 
 _BACKLOG = 1024
 _GOODBYE = 5.0  # seconds that the end of TLS may take
 _SOME = 64 * 2**10  # bytes that are more than nothing
+_NO_HTTP = "this is no request that a server of HTTP can read, so nothing was done"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -74,6 +79,23 @@ class _Connection(web.RequestHandler):
         self._busy = False
         if self.transport is not None:
             self._arm(self._patience.idle)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP; it comes from anybody, so the log has no traceback of it."""
+        if status >= 500 or request.writer.output_size > 0:
+            response = super().handle_error(request, status, exc, message)
+        else:
+            _logger.debug("a request could not be read: %s", type(exc).__name__)
+            response = refused(status, "ConfigurationError", _NO_HTTP)
+            response.force_close()
+        response.headers["Server"] = SERVER
+        return response
 
     def pause_writing(self) -> None:
         super().pause_writing()

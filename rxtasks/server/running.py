@@ -21,6 +21,7 @@ from rxtasks.server.stream import Counters, EventStreams
 __all__ = ["Running", "serve"]
 
 _STOPPING = 5.0  # seconds that requests under way may still take
+_TELLING = 2.0  # seconds that it may take until streams were told what came of their tasks
 _UNREAD = 60.0  # seconds after which some of an answer has to be read
 _WILDCARDS = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - to know them
 
@@ -79,13 +80,14 @@ async def serve(
     header_timeout: float = 10.0,
     idle_timeout: float = 75.0,
     grace: float = 0.0,
+    cancel_running: bool = False,
     **options: Unpack[Options],
 ) -> AsyncGenerator[Running]:
     """Serve a client as long as the block runs.
 
     Leaving it stops in order: nothing new is started (503), what the embedded platform runs may
-    end within `grace`, streams are told when to come back and end, and requests under way have 5
-    seconds.
+    end within `grace` and is then cancelled if you want, streams are told what came of it and when
+    to come back and end, and requests under way have 5 seconds.
 
     Args:
         client: A client of any platform, entered. It is not closed.
@@ -96,6 +98,8 @@ async def serve(
         header_timeout: Seconds that the head of a request, or a TLS handshake, may take.
         idle_timeout: Seconds that a connection is kept for its next request.
         grace: Seconds that what runs in this process may still take when the server stops.
+        cancel_running: Cancel what the embedded platform runs after that, while streams are open to
+            tell of it; else it goes on until the last client of the platform closes.
         options: Those of `app`.
 
     Raises:
@@ -117,7 +121,7 @@ async def serve(
         listening = await listen(runner, host, port, patience=patience, context=context)
         try:
             yield _running(host, listening, context, made)
-            await _drain(client, made, grace)
+            await _drain(client, made, grace, cancel=cancel_running)
         finally:
             listening.close()
     finally:
@@ -151,9 +155,10 @@ def _running(
     return Running(url, port, made[COUNTERS], made[STREAMS])
 
 
-async def _drain(client: Client, made: web.Application, grace: float) -> None:
+async def _drain(client: Client, made: web.Application, grace: float, *, cancel: bool) -> None:
     """Start nothing any more, and let end what ends with this process."""
     made[STREAMS].stopping = True
     drain: Any = getattr(client.platform, "drain", None)
-    if drain is not None and grace > 0.0:
-        await drain(grace)
+    if drain is not None and (grace > 0.0 or cancel):
+        await drain(grace, cancel=cancel)
+        await made[STREAMS].settle(_TELLING)

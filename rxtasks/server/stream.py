@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -105,10 +106,10 @@ class EventStreams:
     async def _serve(self, request: web.Request, task: Task) -> web.StreamResponse:
         log = task.events.log
         asked = request.headers.get("Last-Event-ID") or request.query.get("after") or None
-        if log.ended and asked is not None and position_in(log, asked) == log.tail:
-            return web.Response(status=204)  # the end was told: do not come back
         if not log.ended:
             await self._look_for(task)
+        if log.ended and self._was_told(task, asked):
+            return web.Response(status=204)  # the end too: do not come back
         if self._closed:
             raise ClientClosed("the server is stopping")
         audience = self._audience(task)
@@ -134,6 +135,11 @@ class EventStreams:
             reader.dispose()
             self._leave(reader, task)
         return response
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until what has ended is in the logs that are read, for so many seconds at most."""
+        waiting = [asyncio.ensure_future(_settled(task, seconds)) for task in self._audiences]
+        await asyncio.gather(*waiting)
 
     def close(self) -> None:
         """End all streams; readers come back to whatever runs next."""
@@ -189,6 +195,14 @@ class EventStreams:
             return  # it may exist; the stream will tell what is wrong
         kept.known = True
 
+    def _was_told(self, task: Task, asked: str | None) -> bool:
+        """Whether a reader of a deleted task was told all; who has read nothing finds no task."""
+        log = task.events.log
+        position = None if asked is None else position_in(log, asked)
+        if position is None:
+            raise TaskNotFound(f"the task {task.id} was deleted", status=404)
+        return position == log.tail
+
     # ------------------------------------------------------------------ who is there
 
     def _audience(self, task: Task) -> Audience:
@@ -231,6 +245,13 @@ class EventStreams:
                 reader.beat_due = True
                 reader.wake()
         self._sweep_later()
+
+
+async def _settled(task: Task, seconds: float) -> None:
+    with suppress(TimeoutError, RxTasksError):
+        async with asyncio.timeout(seconds):
+            if (await task.poll()).is_final:  # else it runs elsewhere, and goes on
+                await task.result(timeout=None)
 
 
 class _Connection:

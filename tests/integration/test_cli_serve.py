@@ -115,6 +115,28 @@ async def test_it_is_exposed_as_its_flags_say_and_ends_what_runs(tmp_path: Path)
     assert delivered[0].payload["data"]["text"] == "done"
 
 
+async def test_what_has_not_ended_in_time_is_told_as_cancelled(tmp_path: Path) -> None:
+    (tmp_path / "agents_of_mine.py").write_text(AGENTS.replace("1.0", "60"))
+    flags = ["--agents=agents_of_mine:agents", "--grace=0.1"]
+    async with (
+        process(*flags, PYTHONPATH=str(tmp_path)) as (served, url),
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.post(f"{url}/v1/agents/short/tasks", json={"text": "go"}) as answer:
+            task = (await answer.json())["id"]
+        async with session.get(f"{url}/v1/tasks/{task}/events") as stream, asyncio.timeout(30):
+            said = b""
+            while b'"status":"running"' not in said:
+                said += await stream.content.readany()
+            served.send_signal(signal.SIGTERM)
+            rest = await stream.content.read()
+            await served.communicate()
+
+    assert served.returncode == 0
+    assert b'"status":"cancelled"' in rest.rpartition(b"event: update")[2]
+    assert rest.rpartition(b"\n\nretry: ")[2].strip().isdigit()
+
+
 def test_several_tokens_come_from_lines_or_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

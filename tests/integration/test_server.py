@@ -502,11 +502,24 @@ async def test_a_deleted_task_ends_its_streams_and_lets_nobody_come_back(call: C
         end = (await events.to_the_end())[-1]
     async with call.stream(task, end.id) as back:
         assert back.response.status == 204
-    async with call.stream(task) as late:
+    epoch = end.id.partition(":")[0]
+    async with call.stream(task, f"{epoch}:1") as late:
         again = await late.to_the_end()
 
     assert again[-1] == end
     assert "agent" in [event.event for event in again]
+
+
+@pytest.mark.parametrize("last", [None, "another:1", "nothing"])
+async def test_a_deleted_task_is_told_to_nobody_new(call: Caller, last: str | None) -> None:
+    task = await call.start("abc")
+    await call.settled(task)
+    await call.until_live(task)
+    assert (await call("DELETE", f"/v1/tasks/{task}"))[0] == 204
+
+    async with call.stream(task, last) as late:
+        assert late.response.status == 404
+        assert (await late.response.json())["error"]["kind"] == "TaskNotFound"
 
 
 async def test_silence_is_filled_with_heartbeats() -> None:

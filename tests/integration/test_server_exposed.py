@@ -8,8 +8,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import pytest
 from aiohttp import web
 
 from rxtasks import Client, ConfigurationError, server
-from rxtasks.local import Context, message, typing
+from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.models import TaskStatus
 from rxtasks.platforms import Gateway, Local
+from rxtasks.platforms.base import Batch, TaskRef
 from rxtasks.server import Running, readers, serve
 from rxtasks.task import Task
 from rxtasks.wire.sse import SSEDecoder
@@ -195,6 +196,32 @@ async def test_who_reads_slowly_is_let_go_on(monkeypatch: pytest.MonkeyPatch) ->
                 await asyncio.sleep(0.03)  # which adds up to more than the patience
 
     assert read > 12_000_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /v1 HTTP/1.1\r\nHost: a\r\nX: " + b"s3cret" * 2000 + b"\r\n\r\n",
+        b"GET /v1 HTTP/1.1\r\ns3cret\r\n\r\n",
+        b"\x16\x03\x01 no TLS here\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_without_a_traceback_or_a_version(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with behind(Local(agents=AGENTS), token="t") as running:
+        said, _ = await raw(running, request_)
+
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 ")
+    assert b"\r\nServer: rxtasks\r\n" in head + b"\r\n"
+    assert b"\r\nContent-Type: application/json\r\n" in head + b"\r\n"
+    assert json.loads(body)["error"]["kind"] == "ConfigurationError"
+    assert b"s3cret" not in said
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    assert "s3cret" not in caplog.text
 
 
 # ------------------------------------------------------------------ limits
@@ -419,6 +446,61 @@ async def test_what_does_not_end_in_time_is_marked_when_its_client_closes() -> N
         assert await later.task(task.id).poll() is TaskStatus.CANCELLED
 
 
+async def stubborn(ctx: Context):
+    yield tool_started("look", params={})
+    yield message("on my way")
+    yield typing("and th")
+    await asyncio.sleep(60)
+
+
+class Late(Local):
+    """Tells everything a while later."""
+
+    async def open_stream(
+        self, ref: TaskRef | None, cursor: str | None
+    ) -> AsyncGenerator[Batch, None]:
+        async with aclosing(super().open_stream(ref, cursor)) as batches:
+            async for batch in batches:
+                await asyncio.sleep(0.2)
+                yield batch
+
+
+@pytest.mark.parametrize(("kind", "file"), [(Local, None), (Local, "tasks.db"), (Late, None)])
+async def test_streams_are_told_what_was_cancelled_before_they_end(
+    kind: type[Local], file: str | None, tmp_path: Path
+) -> None:
+    path = None if file is None else tmp_path / file
+    local = kind(agents={"stubborn": stubborn, "ask": ask}, path=path)
+    async with Client(local) as client, aiohttp.ClientSession() as session:
+        async with serve(client, grace=0.1, cancel_running=True) as running:
+            tasks = [await client.agent(name).run("go") for name in ("stubborn", "ask")]
+            streams = [
+                await session.get(f"{running.url}/v1/tasks/{task.id}/events") for task in tasks
+            ]
+            said = [await until_said(each, b"event: typing") for each in streams]
+        said = [
+            before + await each.content.read() for before, each in zip(said, streams, strict=True)
+        ]
+        for each in streams:
+            each.close()
+
+    seen, seen_by_other = said
+    last = {event.event: json.loads(event.data) for event in SSEDecoder().feed(seen)}
+    assert last["tool"]["status"] == "cancelled"
+    assert last["update"]["status"] == "cancelled"
+    assert b"and th" in seen.rpartition(b"event: agent\n")[2]
+    assert json.loads(SSEDecoder().feed(seen_by_other)[-1].data)["status"] == "cancelled"
+    assert seen.rpartition(b"\n\nretry: ")[2].strip().isdigit()
+
+
+async def until_said(response: aiohttp.ClientResponse, what: bytes) -> bytes:
+    said = b""
+    async with asyncio.timeout(5):
+        while what not in said:
+            said += await response.content.readany()
+    return said
+
+
 # ------------------------------------------------------------------ whose task it is
 
 
@@ -483,11 +565,17 @@ async def test_each_user_sees_their_own_tasks_only() -> None:
             }
         mine = await ask("GET", f"v1/tasks/{theirs}", "bob")
         stream = await ask("GET", f"v1/tasks/{theirs}/events", "bob")
+        deleted = await ask("DELETE", f"v1/tasks/{theirs}", "bob")
+        afterwards = await ask("GET", f"v1/tasks/{theirs}/events", "bob")
 
     assert {user: [task["id"] for task in found] for user, found in listed.items()} == {
         user: [task] for user, task in tasks.items()
     }
-    assert (mine[0], stream[0]) == (200, 200)
+    assert (mine[0], stream[0], deleted[0]) == (200, 200, 204)
+    assert (afterwards[0], afterwards[1]["error"]["message"]) == (
+        404,
+        "there is no such task, or it is not yours",
+    )
 
 
 async def test_a_key_of_one_user_gives_nothing_to_another() -> None:
