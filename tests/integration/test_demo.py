@@ -498,6 +498,20 @@ def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
     assert listed.stdout == f"{ref}  action     go\n"
 
 
+def test_who_reads_one_line_only_hears_no_more() -> None:
+    with started("serve", "--port", "0") as server:
+        url = line_with(server, "serving on").split()[2]
+        with started("run", "echo", "go", "--watch", "--url", url) as running:
+            line_with(running, "task ")
+            assert running.stdout is not None
+            running.stdout.close()
+            assert running.stderr is not None
+            errors = running.stderr.read()
+            status = running.wait(timeout=LIMIT)
+
+    assert (status, errors) == (0, "")
+
+
 def test_who_reads_no_further_ends_a_view_in_which_nothing_happens(asking: str) -> None:
     served = ["serve", "--port", "0", "--agents", "asking_agents:agents"]
     with started(*served, PYTHONPATH=asking) as server:
