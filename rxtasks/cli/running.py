@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.wording import clean
-from rxtasks.errors import AuthenticationError, RxTasksError, TaskTimeout
+from rxtasks.errors import AuthenticationError, ConfigurationError, RxTasksError, TaskTimeout
 
 __all__ = ["CANCELLED", "FAILED", "USAGE", "Stopped", "guarded", "run", "until_stopped"]
 
@@ -68,7 +68,7 @@ def guarded(command: Callable[[], int], *, debug: bool = False) -> int:
 def _failed(error: Exception) -> int:
     lines = [f"rxtasks: {error}", *_notes(error)]
     match error:
-        case UsageError():
+        case UsageError() | ConfigurationError():
             return _said(lines, USAGE)
         case TaskTimeout():
             return _said(lines, TIMED_OUT)

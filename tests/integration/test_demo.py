@@ -456,7 +456,7 @@ def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) 
     assert refused.returncode == 1
     assert refused.stderr.startswith("rxtasks: ")
     assert refused.stderr.count("\n") == 1
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "'perhaps'" in wrong.stderr
     assert re.fullmatch(rf"{ref}  action     go\n", listed.stdout), listed
     assert (answered.returncode, answered.stderr) == (0, "")

@@ -127,7 +127,7 @@ async def test_a_task_is_run_answered_watched_and_listed(
     assert "agent    You said yes\n" in capsys.readouterr().out
     assert await commands.list_tasks("asks", reach=place.reach, limit=5) == 0
     assert capsys.readouterr().out == f"{ref}  completed  go\n"
-    with pytest.raises(UsageError, match="waits for nothing"):
+    with pytest.raises(UsageError, match=r"waits for no answer$"):
         await commands.respond(ref, "yes", request=None, reach=place.reach)
 
 
