@@ -97,7 +97,12 @@ def run(main: Coroutine[Any, Any, int], *, while_read: bool = False) -> int:
         Stopped: SIGINT or SIGTERM came.
         BrokenPipeError: Nobody reads the output any more.
     """
-    return asyncio.run(_stoppable(main, while_read=while_read))
+    stoppable = _stoppable(main, while_read=while_read)
+    try:
+        return asyncio.run(stoppable)
+    finally:  # Ctrl-C may have come before they began, of which Python warns
+        stoppable.close()
+        main.close()
 
 
 async def _stoppable(main: Coroutine[Any, Any, int], *, while_read: bool) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib.util
+import inspect
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Coroutine
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -428,6 +431,24 @@ async def waits_for_a_signal(number: signal.Signals) -> int:
     asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), number)
     await asyncio.sleep(5)
     return 0
+
+
+def test_ctrl_c_before_anything_runs_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[Coroutine[Any, Any, int]] = []
+
+    def interrupted(main: Coroutine[Any, Any, int]) -> int:
+        given.append(main)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    given.append(waits_for_a_signal(signal.SIGINT))
+
+    assert guarded(lambda: run(given[0])) == 130
+    assert capsys.readouterr().err == "cancelled\n"
+    # One that is left open is warned of when it is collected.
+    assert list(map(inspect.getcoroutinestate, given)) == [inspect.CORO_CLOSED] * 2
 
 
 def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
