@@ -120,8 +120,10 @@ class Client:
         self.limits.close()
         for feed in list(self._opened):
             feed.close()
-        await self.limits.aclose()
-        await self.platform.aclose()
+        try:
+            await self.limits.aclose()
+        finally:  # whoever closes may be cancelled meanwhile
+            await self.platform.aclose()
 
     def agent(self, agent_id: str) -> AgentHandle:
         """Name an agent; nothing is requested."""

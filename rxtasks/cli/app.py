@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
 import rxtasks
 from rxtasks.cli import running, tasks
@@ -17,6 +17,8 @@ from rxtasks.cli.settings import UsageError
 
 __all__ = ["app", "main"]
 
+_TEXTS = {"run": "AGENT TEXT", "send": "TASK TEXT", "respond": "TASK ANSWER"}
+"""Commands that take a text, and what stands behind their options."""
 _STATUS = """\
 Exit status: 0 completed, 1 error, 2 wrong usage, 3 cancelled, 4 time-out,
 130 Ctrl-C, 143 SIGTERM.
@@ -156,8 +158,12 @@ def main(arguments: list[str] | None = None) -> int:
     def command() -> int:
         try:
             status = app(given, exit_on_error=False, result_action="return_value")
-        except CycloptsError:
-            return running.USAGE  # it has been said what is wrong
+        except CycloptsError as error:
+            # It has been said what is wrong.
+            if isinstance(error, UnknownOptionError) and given[0] in _TEXTS:
+                usage = f"{given[0]} ... -- {_TEXTS[given[0]]}"
+                print(f"a text that begins with - goes behind --: {usage}", file=sys.stderr)
+            return running.USAGE
         return status if isinstance(status, int) else 0
 
     options = itertools.takewhile(lambda each: each != "--", given)

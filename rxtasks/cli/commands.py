@@ -14,7 +14,7 @@ from rxtasks.cli.reaching import command
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.showing import show
 from rxtasks.cli.wording import clean
-from rxtasks.errors import TransportError
+from rxtasks.errors import AgentNotFound, TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.local import Local
 
@@ -55,6 +55,11 @@ async def run_task(
                 seen = command("list", reach, agent, options=["--workforce"] * workforce)
                 error.add_note(f"a task may have been started all the same, see: {seen}")
             raise
+        except AgentNotFound as error:
+            if here is None:
+                raise
+            where = "in this process; for a server give --url or RXTASKS_URL"
+            raise AgentNotFound(f"{error} {where}") from None
         if detach:
             print(task.ref)
             return 0
@@ -128,8 +133,10 @@ async def respond(ref: str, answer: str, *, request: str | None, reach: Reach) -
         if request is None:
             await task.poll()
             waiting = [each.id for each in task.requests]
-            if len(waiting) != 1:
-                known = ", ".join(waiting) or "nothing"
+            if not waiting:
+                raise UsageError("the task waits for no answer")
+            if len(waiting) > 1:
+                known = ", ".join(waiting)
                 raise UsageError(f"the task waits for {known}: name one with --request ID")
             request = waiting[0]
         await task.respond(request, answer)

@@ -75,6 +75,11 @@ class Reach:
         """The server of this library that was named, if any."""
         return self.url or variable("RXTASKS_URL")
 
+    def only_remote(self) -> list[str]:
+        """Name the options that were given and mean nothing to an agent of this process."""
+        names = ("token_file", "region", "project")
+        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) is not None]
+
     def options(self) -> list[str]:
         """Give the options with which another command finds the same tasks."""
         found: list[str] = []

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.wording import clean
-from rxtasks.errors import AuthenticationError, RxTasksError, TaskTimeout
+from rxtasks.errors import AuthenticationError, ConfigurationError, RxTasksError, TaskTimeout
 
 __all__ = ["CANCELLED", "FAILED", "USAGE", "Stopped", "guarded", "run", "until_stopped"]
 
@@ -68,7 +68,7 @@ def guarded(command: Callable[[], int], *, debug: bool = False) -> int:
 def _failed(error: Exception) -> int:
     lines = [f"rxtasks: {error}", *_notes(error)]
     match error:
-        case UsageError():
+        case UsageError() | ConfigurationError():
             return _said(lines, USAGE)
         case TaskTimeout():
             return _said(lines, TIMED_OUT)
@@ -97,7 +97,12 @@ def run(main: Coroutine[Any, Any, int], *, while_read: bool = False) -> int:
         Stopped: SIGINT or SIGTERM came.
         BrokenPipeError: Nobody reads the output any more.
     """
-    return asyncio.run(_stoppable(main, while_read=while_read))
+    stoppable = _stoppable(main, while_read=while_read)
+    try:
+        return asyncio.run(stoppable)
+    finally:  # Ctrl-C may have come before they began, of which Python warns
+        stoppable.close()
+        main.close()
 
 
 async def _stoppable(main: Coroutine[Any, Any, int], *, while_read: bool) -> int:

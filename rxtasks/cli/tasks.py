@@ -206,6 +206,12 @@ def _here(reach: Reach, agents: str | None, path: Path, *, detach: bool) -> Loca
         raise UsageError("--platform local is this process: leave it or --url out")
     if detach:
         raise UsageError("an agent of this process ends with it: leave --detach out")
+    if remote := reach.only_remote():
+        raise UsageError(
+            f"{' and '.join(remote)} {'is' if len(remote) == 1 else 'are'} for a server, and the "
+            "agent runs in this process: name the server (--url or RXTASKS_URL, --platform or "
+            f"RXTASKS_PLATFORM), or leave {'it' if len(remote) == 1 else 'them'} out"
+        )
     from rxtasks.cli.settings import embedded
 
     return embedded(agents, path)

@@ -97,8 +97,14 @@ class Server:
             TimeoutError: There was none.
             RedisError: There was none that could be used.
         """
-        async with asyncio.timeout(self._patience if seconds is None else seconds):
-            return await request
+        limit = asyncio.timeout(seconds := self._patience if seconds is None else seconds)
+        try:
+            async with limit:
+                return await request
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TimeoutError(f"no answer within {seconds:g} s") from error
 
     async def meet(self) -> None:
         """Take note of which server it is, and give it the scripts.

@@ -456,7 +456,7 @@ def test_a_server_runs_tasks_for_other_processes(asking: str, token_file: Path) 
     assert refused.returncode == 1
     assert refused.stderr.startswith("rxtasks: ")
     assert refused.stderr.count("\n") == 1
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "'perhaps'" in wrong.stderr
     assert re.fullmatch(rf"{ref}  action     go\n", listed.stdout), listed
     assert (answered.returncode, answered.stderr) == (0, "")
@@ -496,6 +496,20 @@ def test_ctrl_c_while_watching_leaves_the_task_running(asking: str) -> None:
     assert went_on.stderr.startswith(f"rxtasks: task {ref.split('/')[2]} was still action after")
     assert went_on.stderr.endswith(again)
     assert listed.stdout == f"{ref}  action     go\n"
+
+
+def test_who_reads_one_line_only_hears_no_more() -> None:
+    with started("serve", "--port", "0") as server:
+        url = line_with(server, "serving on").split()[2]
+        with started("run", "echo", "go", "--watch", "--url", url) as running:
+            line_with(running, "task ")
+            assert running.stdout is not None
+            running.stdout.close()
+            assert running.stderr is not None
+            errors = running.stderr.read()
+            status = running.wait(timeout=LIMIT)
+
+    assert (status, errors) == (0, "")
 
 
 def test_who_reads_no_further_ends_a_view_in_which_nothing_happens(asking: str) -> None:

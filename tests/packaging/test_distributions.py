@@ -88,13 +88,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[Path, Path]) 
     about = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
 
     assert "rxtasks/py.typed" in held
-    assert held == _below(ROOT, ["rxtasks"]) | {f"{NAME}.dist-info/{name}" for name in about}
+    wanted = _below(ROOT, ["rxtasks"]) | {"_rxtasks_command.py"}
+    assert held == wanted | {f"{NAME}.dist-info/{name}" for name in about}
 
 
 def test_the_source_distribution_holds_what_its_tests_read(built: tuple[Path, Path]) -> None:
     held = {str(path.relative_to(built[0])) for path in built[0].rglob("*") if path.is_file()}
     pages = {path.name for path in ROOT.glob("*.md")}
     beside = {".gitignore", "LICENSE", "PKG-INFO", "mkdocs.yml", "pyproject.toml"} | pages
+    beside.add("_rxtasks_command.py")
 
     assert held == _below(ROOT, SOURCES) | beside
 
@@ -136,7 +138,7 @@ def test_without_the_extra_cli_the_command_says_how_to_get_it(
 
 
 def test_with_the_extra_cli_the_command_runs(installed: Callable[..., Installed]) -> None:
-    done = installed("cli").run("-m", "rxtasks", "--version")
+    done = installed("cli").run("-m", "_rxtasks_command", "--version")
 
     assert (done.returncode, done.stdout.strip()) == (0, rxtasks.__version__), done.stderr
 
@@ -159,4 +161,4 @@ def test_the_command_is_the_entry_point(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[1]) as archive:
         points = archive.read(f"{NAME}.dist-info/entry_points.txt").decode()
 
-    assert points.split() == ["[console_scripts]", "rxtasks", "=", "rxtasks.__main__:main"]
+    assert points.split() == ["[console_scripts]", "rxtasks", "=", "_rxtasks_command:main"]

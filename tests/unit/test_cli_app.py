@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib.util
+import inspect
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Coroutine
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +120,28 @@ def test_ctrl_c_during_the_imports_is_quiet(
     assert capsys.readouterr() == ("", "")
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aiohttp":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from _rxtasks_command import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_during_the_imports_of_the_library_is_quiet() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_an_agent_runs_in_this_process(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["run", "shout", "hello", "--agents", f"{here.name}:agents"]
     assert main(given) == 0
@@ -145,7 +171,8 @@ def test_an_unknown_agent_is_one_sentence(here: Path, capsys: pytest.CaptureFixt
     del here
     assert main(["run", "nobody", "hello"]) == 1
     assert capsys.readouterr().err == (
-        "rxtasks: there is no agent 'nobody'; there are 'survey', 'echo'\n"
+        "rxtasks: there is no agent 'nobody'; there are 'survey', 'echo' in this process; "
+        "for a server give --url or RXTASKS_URL\n"
     )
 
 
@@ -183,6 +210,48 @@ def test_agents_and_a_server_do_not_go_together(
     wanted = "rxtasks: --agents is for agents in this process, and there is a server (--url or "
     assert [line.startswith(wanted) for line in said.err.splitlines()] == [True, True]
     assert said.out == ""
+
+
+def test_a_token_is_refused_where_there_is_no_server(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "echo", "hi", "--token-file", str(here), "--region", "x"]) == 2
+    assert capsys.readouterr().err == (
+        "rxtasks: --token-file and --region are for a server, and the agent runs in this process: "
+        "name the server (--url or RXTASKS_URL, --platform or RXTASKS_PLATFORM), or leave them "
+        "out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["list", "echo", "--status", "nonsense"], "there is no status 'nonsense'"),
+        (["watch", ""], "the id of a task is empty"),
+        (["run", "echo", "hi", "--attach", "nope.txt"], "attachment 'nope.txt' cannot be read"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_a_value_that_is_none_is_wrong_usage(
+    given: list[str], complaint: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del here
+    assert main(given) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_text_that_looks_like_an_option_is_told_where_to_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "echo", "-x"]) == 2
+    said = capsys.readouterr().err
+    assert "Unknown option" in said
+    assert said.endswith("a text that begins with - goes behind --: run ... -- AGENT TEXT\n")
+
+    assert main(["watch", "task", "-x"]) == 2
+    assert "behind --" not in capsys.readouterr().err
+    assert main(["run", "--", "echo", "-x"]) == 0
+    assert capsys.readouterr().out == "-x\n"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +400,7 @@ def test_debug_is_an_option_of_every_command(capsys: pytest.CaptureFixture[str])
     assert main(["run", "nobody", "hi", "--debug"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("Traceback")
-    assert said.endswith("rxtasks: there is no agent 'nobody'; there are 'survey', 'echo'\n")
+    assert said.splitlines()[-1].startswith("rxtasks: there is no agent 'nobody'; there are ")
 
     assert main(["run", "nobody", "--", "--debug"]) == 1  # it is the text
     assert "Traceback" not in capsys.readouterr().err
@@ -362,6 +431,24 @@ async def waits_for_a_signal(number: signal.Signals) -> int:
     asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), number)
     await asyncio.sleep(5)
     return 0
+
+
+def test_ctrl_c_before_anything_runs_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[Coroutine[Any, Any, int]] = []
+
+    def interrupted(main: Coroutine[Any, Any, int]) -> int:
+        given.append(main)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    given.append(waits_for_a_signal(signal.SIGINT))
+
+    assert guarded(lambda: run(given[0])) == 130
+    assert capsys.readouterr().err == "cancelled\n"
+    # One that is left open is warned of when it is collected.
+    assert list(map(inspect.getcoroutinestate, given)) == [inspect.CORO_CLOSED] * 2
 
 
 def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:

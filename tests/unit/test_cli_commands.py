@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import pytest
 from aiohttp import web
 from rich.console import Console
@@ -126,7 +127,7 @@ async def test_a_task_is_run_answered_watched_and_listed(
     assert "agent    You said yes\n" in capsys.readouterr().out
     assert await commands.list_tasks("asks", reach=place.reach, limit=5) == 0
     assert capsys.readouterr().out == f"{ref}  completed  go\n"
-    with pytest.raises(UsageError, match="waits for nothing"):
+    with pytest.raises(UsageError, match=r"waits for no answer$"):
         await commands.respond(ref, "yes", request=None, reach=place.reach)
 
 
@@ -136,6 +137,27 @@ async def test_a_task_is_cancelled(place: Place, capsys: pytest.CaptureFixture[s
     assert await commands.cancel([task.ref], reach=place.reach) == 0
     assert capsys.readouterr().out == "cancelled\n"
     assert await commands.watch([task.ref], reach=place.reach, look=PLAIN) == 3
+
+
+async def test_a_client_whose_closing_is_cancelled_leaves_no_session_open(place: Place) -> None:
+    sessions: list[aiohttp.ClientSession] = []
+
+    def session() -> aiohttp.ClientSession:
+        sessions.append(aiohttp.ClientSession())
+        return sessions[-1]
+
+    client = await Client(Gateway(place.url), session_factory=session).__aenter__()
+    task = await client.agent("asks").run("go")
+    async with task.events.iterate() as events:
+        await anext(events)
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)  # it waits for the streams
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+    assert sessions
+    assert all(each.closed for each in sessions)
 
 
 async def test_who_stops_waiting_leaves_the_task_running(place: Place) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
-from rxtasks import Client
+from rxtasks import Client, TransportError
 from rxtasks.cli.app import main
 from rxtasks.cli.serve import serving
 from rxtasks.hub import HubTask
+from rxtasks.hub.keys import Names
+from rxtasks.hub.server import Server
+from rxtasks.hub.status import look
 from rxtasks.local import message
 from rxtasks.platforms import Gateway, Local
 from tests.real.redis_server import shared_redis
@@ -64,3 +68,13 @@ def test_what_is_no_redis_server_is_an_error_of_usage(capsys: pytest.CaptureFixt
 def test_a_redis_server_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hub", "redis://127.0.0.1:1/0"]) == 1
     assert "cannot be reached" in capsys.readouterr().err
+
+
+async def test_a_redis_server_that_hangs_says_how_long_it_was_waited_for() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # it is connected to, and nobody answers
+        server = Server(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", patience=0.2)
+        with pytest.raises(TransportError, match=r"cannot be reached: no answer within 0\.2 s$"):
+            await look(server, Names("rxtasks"))
+        await server.aclose()
