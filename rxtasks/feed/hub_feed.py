@@ -65,6 +65,7 @@ class HubFeed(HubMember):
     def end(self) -> None:
         """The task was deleted: its streams complete, later ones after the log."""
         self._tell(Told(uuid.uuid4().hex, what="deleted"))
+        self._hub.delete(self._name_in_hub)
         if self._share is None or self._alone:
             super().end()
 

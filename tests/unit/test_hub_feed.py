@@ -222,6 +222,7 @@ async def test_the_end_of_a_task_is_the_end_for_all() -> None:
         await seen.tasks[1].end()
         await asyncio.sleep(0.1)
         assert sorted(ended) == [0, 1]
+        assert seen.hub.deleted == [f"scripted/{seen.tasks[0].id}"]
         with pytest.raises(TaskNotFound):
             await pending
 
