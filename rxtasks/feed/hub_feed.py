@@ -34,6 +34,7 @@ class HubFeed(HubMember):
 
     def listed(self, info: Metadata) -> None:
         """A listing told where the task stands."""
+        self._looked = True
         self._apart()
         super().listed(info)
 
@@ -71,6 +72,7 @@ class HubFeed(HubMember):
 
     async def poll(self, want: Want) -> None:
         """Poll once, and merge what was found."""
+        self._looked = self._looked or not self.active
         self._apart()
         await super().poll(want)
 

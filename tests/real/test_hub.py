@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import groupby
 from typing import Any
 
 import aiohttp
@@ -17,10 +18,12 @@ from rxtasks import (
     ClientClosed,
     ConfigurationError,
     TaskEvent,
+    TaskUpdate,
     TransportError,
     TransportFault,
 )
 from rxtasks.hub import RedisHub
+from rxtasks.local import message
 from rxtasks.platforms import Gateway, Local
 from rxtasks.server import serve
 from tests.integration.serving import until
@@ -179,6 +182,34 @@ async def test_a_reader_goes_on_at_another_server_where_it_was() -> None:
     assert len(epochs) == 1
     assert len(positions) == 36
     assert positions == sorted(set(positions))
+
+
+async def asker(ctx: Any) -> AsyncIterator[Any]:
+    """Ask, and answer with what is said."""
+    yield message(await ctx.ask("sure?", ["yes", "no"]))
+
+
+async def test_a_question_that_is_open_is_asked_once() -> None:
+    async with (
+        RedisHub(shared_redis().url, prefix="question") as hub,
+        Client(Local(agents={"asker": asker}), hub=hub) as client,
+        serve(client, port=0) as running,
+        Client(Gateway(running.url)) as user,
+    ):
+        task = await user.agent("asker").run("x")
+        async with asyncio.timeout(10):
+            while not task.requests:
+                await task.poll()
+        (request,) = task.requests
+        updates: list[TaskUpdate] = []
+        task.updates.subscribe(updates.append)
+        await until(lambda: updates and updates[-1].connection == "live")
+        await task.respond(request.id, "yes")
+        assert (await task.result(timeout=10)).text == "yes"
+
+    said = [(each.status.value, len(each.requests)) for each in updates]
+    changes = [each for each, _ in groupby(said)]
+    assert changes == [("action", 1), ("running", 0), ("completed", 0)]
 
 
 async def events(
