@@ -123,3 +123,7 @@ class Hub(Protocol):
     def tell(self, name: str, data: bytes) -> None:
         """Tell something to the process that leads, now or when one does."""
         ...
+
+    def delete(self, name: str) -> None:
+        """A task was deleted: nothing of it is kept for longer than others need to read its end."""
+        ...

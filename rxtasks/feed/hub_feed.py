@@ -34,6 +34,7 @@ class HubFeed(HubMember):
 
     def listed(self, info: Metadata) -> None:
         """A listing told where the task stands."""
+        self._looked = True
         self._apart()
         super().listed(info)
 
@@ -65,11 +66,13 @@ class HubFeed(HubMember):
     def end(self) -> None:
         """The task was deleted: its streams complete, later ones after the log."""
         self._tell(Told(uuid.uuid4().hex, what="deleted"))
+        self._hub.delete(self._name_in_hub)
         if self._share is None or self._alone:
             super().end()
 
     async def poll(self, want: Want) -> None:
         """Poll once, and merge what was found."""
+        self._looked = self._looked or not self.active
         self._apart()
         await super().poll(want)
 

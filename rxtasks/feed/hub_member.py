@@ -97,12 +97,21 @@ class HubMember(HubTelling):
         watched = shared.attended and state.heard
         self._place(shared.replica.stream)
         pending = tuple(self._pending.values())
+        state.mute = not shared.replica.tail and (state.heard or self._is_late())
         for told in pending:
             self._obey(told)
         self._obey_all()
         state.late = not pending and not shared.attended
         shared.attended = True  # from now on
         self._goes_on(watched=watched)
+
+    def _is_late(self) -> bool:
+        """Whether the task may be further than what was told of it, and somebody may know it.
+
+        The log begins with the present then: else who knows that would see the task go back.
+        """
+        news = (told.id for _, told in self._shared.replica.unheard() if told.sent)
+        return self._looked or any(each not in self._pending for each in news)
 
     def _place(self, stream: tuple[str, int | None] | None) -> None:
         """Let the stream go on from where somebody else had got to."""
@@ -116,7 +125,7 @@ class HubMember(HubTelling):
         whole = can.stream == "everything" and can.resume == "full"
         self._watched_before = watched
         goes_on = watched and self._own_stream and self._stream.cursor is not None
-        ours = self._pace.started_here and not self.state.late
+        ours = self._pace.started_here and not (self.state.late or self.state.mute)
         known = self.state.turn.state is not TurnState.UNKNOWN and not self.state.turn.resting
         new = ours and known and self._stream.cursor is None
         self._begin(streamed=whole and (goes_on or new))
@@ -151,6 +160,7 @@ class HubMember(HubTelling):
         self.log.unhold()
         watched = state.heard
         self._place(self._shared.replica.stream)
+        state.mute = not watched and self._is_late()
         for told in tuple(self._pending.values()):
             self._do(told)
         self._goes_on(watched=watched)

@@ -66,6 +66,7 @@ class HubTelling(Feed):
         self._swept_upto = "0-0"
         self._doubtful = False  # whether what is pending has reached anybody
         self._ready = asyncio.Event()
+        self._looked = False  # this process has asked the platform, and not for the shared log
 
     def _state_of(self, info: TaskInfo) -> RecalledState:
         start_timeout, grace = self._patience

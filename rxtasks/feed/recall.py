@@ -9,6 +9,7 @@ import msgspec
 
 from rxtasks.feed.identity import Identity
 from rxtasks.feed.ledger import Ledger
+from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.record import Note, TurnNote, is_final
 from rxtasks.feed.state import State
 from rxtasks.feed.texts import Live
@@ -27,7 +28,7 @@ from rxtasks.models import (
     ThinkingMessage,
     TypingMessage,
 )
-from rxtasks.platforms.base import TaskRef
+from rxtasks.platforms.base import Accepted, Metadata, TaskRef
 
 __all__ = ["RecalledLedger", "RecalledState", "RecalledTurn"]
 
@@ -150,6 +151,7 @@ class RecalledState(State):
     Attributes:
         told_position: What was told up to here has been taken into account.
         late: What a first poll finds had been there before, whoever has started it.
+        mute: Only the platform knows where the task stands by now, and has not said it yet.
     """
 
     info: TaskInfo
@@ -164,6 +166,7 @@ class RecalledState(State):
         self.ledger = ledger  # pyright: ignore[reportIncompatibleVariableOverride]
         self.told_position: str = "0-0"
         self.late: bool = False
+        self.mute: bool = False
 
     @property
     def told(self) -> TaskUpdate | None:
@@ -235,6 +238,22 @@ class RecalledState(State):
         if self.turn.state is TurnState.SETTLED:
             self.ledger.settled()
             self.tools.clear()
+
+    def sent(
+        self, text: str, accepted: Accepted, now: float, *, started: TaskRef | None = None
+    ) -> Outcome:
+        """A message was accepted; with `started`, it has started this task."""
+        if self.mute:  # what was said then is not where the task stands by now
+            accepted = msgspec.structs.replace(accepted, info=None)
+        return super().sent(text, accepted, now, started=started)
+
+    def _metadata(self, patch: Metadata, now: float) -> None:
+        super()._metadata(patch, now)
+        self.mute = False
+
+    def _tell(self, values: list[Any]) -> None:
+        if not self.mute:
+            super()._tell(values)
 
     def _past(self, items: Sequence[Any]) -> int:
         return len(items) if self.late else super()._past(items)

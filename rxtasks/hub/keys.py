@@ -8,7 +8,7 @@ __all__ = ["Keys", "Names"]
 
 
 class Keys(NamedTuple):
-    """The keys of one task."""
+    """The keys of one task; the first one holds nothing but the lease."""
 
     lease: str
     meta: str

@@ -79,12 +79,12 @@ class RedisHub:
         self.process: str = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.falls_back: bool = on_outage == "fallback"
         self._lease = lease
-        self._keep = keep
+        self._keep = max(1, int(keep))
         self._names = Names(prefix)
         self._server = Server(url, patience=max(_PATIENCE, lease))
         self._shares: dict[RedisShare, None] = {}
         self._joined = 0
-        self._writer = Writer(self._server, self._names, lease, self._hurry)
+        self._writer = Writer(self._server, self._names, lease, self._keep, self._hurry)
         self._reader = Reader(
             self._server, self._names.inbox(self.process), self._shares, self._hurry
         )
@@ -168,6 +168,10 @@ class RedisHub:
         """Tell something to the process that leads, now or when one does."""
         self._writer.tell(name, data)
 
+    def delete(self, name: str) -> None:
+        """A task was deleted: what is kept of it goes within a minute."""
+        self._writer.delete(name)
+
     async def status(self) -> list[HubTask]:
         """Look at the tasks that are watched, or were lately, by any process.
 
@@ -246,7 +250,7 @@ class RedisHub:
             BEAT,
             keys,
             (
-                *(share.process, share.token, lease, int(self._keep)),
+                *(share.process, share.token, lease, self._keep),
                 *(candidate, self._server.run, share.name),
                 f"{share.member.position} {share.member.observers}",
             ),
@@ -296,18 +300,15 @@ class RedisHub:
 
     # ------------------------------------------------------------------ outages
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
     def _reached(self) -> None:
-        self._reached_at = self._now()
+        self._reached_at = asyncio.get_running_loop().time()
         self._down = None
         self._writer.go_on()
 
     def _failed(self, error: Exception, retry_in: float) -> None:
         if self._down is not None:
             self._down = error
-        elif self._now() - self._reached_at >= max(_PATIENCE, self._lease):
+        elif asyncio.get_running_loop().time() - self._reached_at >= max(_PATIENCE, self._lease):
             _logger.warning("Redis cannot be reached: %s", error)
             self._down = error
             for share in tuple(self._shares):

@@ -5,7 +5,7 @@ The keys of a task, by the names that the scripts give them:
 | key | what it holds |
 |---|---|
 | `lease` | who leads, as `process:token`; it expires |
-| `meta` | `epoch`, `fence` (the newest token), `run` (of the server), `generation`, `top` |
+| `meta` | `epoch`, `fence` (the newest token), server `run`, `generation`, `top`, `deleted` |
 | `watchers` | processes that watch the task, by the time of their last sign of life, in ms |
 | `log` | the log, a stream; its ids are `token-number`, so the newest token writes last |
 | `readers` | what each of them has read at its last sign of life, and its observers |
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["APPEND", "BEAT", "LEAVE"]
+__all__ = ["APPEND", "BEAT", "DELETE", "LEAVE"]
 
 BEAT: Final = """
 local lease, meta, watchers, log, told, readers, tasks = unpack(KEYS)
@@ -45,7 +45,10 @@ redis.call('HSET', readers, process, reads)
 redis.call('ZREM', watchers, process)
 local others = redis.call('ZCARD', watchers)
 redis.call('ZADD', watchers, now, process)
-redis.call('ZADD', tasks, now, name)
+local deleted = redis.call('HEXISTS', meta, 'deleted') == 1
+if not deleted then
+    redis.call('ZADD', tasks, now, name)
+end
 redis.call('ZREMRANGEBYSCORE', tasks, '-inf', now - keep * 1000)
 
 local owner = redis.call('GET', lease)
@@ -57,9 +60,14 @@ elseif owner == process .. ':' .. token then
     mine = token
     redis.call('PEXPIRE', lease, lease_ms)
 end
-for _, key in ipairs({meta, watchers, log, told, readers, tasks}) do
-    redis.call('EXPIRE', key, keep)
+for _, key in ipairs({meta, watchers, log, told, readers}) do
+    if deleted then
+        redis.call('EXPIRE', key, 60, 'LT')  -- from the deletion on, whoever still watches
+    else
+        redis.call('EXPIRE', key, keep)
+    end
 end
+redis.call('EXPIRE', tasks, keep)
 local at = redis.call('HMGET', meta, 'generation', 'top')
 return {epoch, at[1], at[2], mine, redis.call('PTTL', lease), others}
 """
@@ -68,8 +76,8 @@ this process (0: it does not lead), the milliseconds that the lease has left, an
 watch."""
 
 APPEND: Final = """
-local lease, log = unpack(KEYS)
-local owner, id, data, lease_ms = unpack(ARGV)
+local lease, log, meta = unpack(KEYS)
+local owner, id, data, lease_ms, keep = unpack(ARGV)
 if redis.call('GET', lease) ~= owner then
     return 'FENCED'
 end
@@ -78,7 +86,10 @@ if type(done) == 'table' and done.err and not string.find(done.err, 'equal or sm
     return done
 end
 redis.call('PEXPIRE', lease, lease_ms)
-for i = 5, #ARGV, 500 do
+if redis.call('TTL', log) == -1 then  -- its first entry
+    redis.call('EXPIRE', log, redis.call('HEXISTS', meta, 'deleted') == 1 and 60 or keep)
+end
+for i = 6, #ARGV, 500 do
     redis.call('XDEL', log, unpack(ARGV, i, math.min(i + 499, #ARGV)))
 end
 return 'OK'
@@ -95,8 +106,20 @@ if redis.call('GET', lease) == owner then
     redis.call('DEL', lease)
     if redis.call('ZCARD', watchers) > 0 then
         redis.call('XADD', told, 'MAXLEN', '~', 1000, '*', 'free', '1')
+        redis.call('EXPIRE', told, 600, 'NX')
     end
 end
 return 'OK'
 """
 """Watches no more, and lets somebody else lead at once."""
+
+DELETE: Final = """
+local meta, watchers, log, told, readers, tasks = unpack(KEYS)
+redis.call('HSET', meta, 'deleted', '1')
+for _, key in ipairs({meta, watchers, log, told, readers}) do
+    redis.call('EXPIRE', key, 60, 'LT')
+end
+redis.call('ZREM', tasks, ARGV[1])
+return 'OK'
+"""
+"""The task was deleted: nothing of it stays for longer than others need to read its end."""

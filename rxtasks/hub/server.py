@@ -23,7 +23,7 @@ from redis.exceptions import (
 )
 
 from rxtasks.errors import ConfigurationError
-from rxtasks.hub.scripts import APPEND, BEAT, LEAVE
+from rxtasks.hub.scripts import APPEND, BEAT, DELETE, LEAVE
 
 __all__ = ["UNREACHABLE", "Restarted", "Server", "stopping"]
 
@@ -114,7 +114,7 @@ class Server:
         """
         try:
             self.run = self.found
-            for script in (BEAT, APPEND, LEAVE):
+            for script in (BEAT, APPEND, DELETE, LEAVE):
                 self._shas[script] = str(await self.ask(self._client.script_load(script)))
             self.run = self.found
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rxtasks.hub.keys import Names
-from rxtasks.hub.scripts import APPEND, LEAVE
+from rxtasks.hub.scripts import APPEND, DELETE, LEAVE
 from rxtasks.hub.server import UNREACHABLE, Server, stopping
 from rxtasks.hub.share import RedisShare
 
@@ -29,14 +29,17 @@ class Writer:
         server: Server,
         names: Names,
         lease: float,
+        keep: int,
         on_change: Callable[[], None],
     ) -> None:
         self._server = server
         self._names = names
         self._lease = int(lease * 1000)
+        self._keep = keep
         self._on_change = on_change
         self._full: dict[RedisShare, None] = {}
         self._tells: deque[tuple[str, bytes]] = deque(maxlen=_MOST_TELLS)
+        self._deleted: dict[str, None] = {}
         self._leaving: dict[RedisShare, None] = {}
         self._due = asyncio.Event()
         self._idle = asyncio.Event()
@@ -52,6 +55,11 @@ class Writer:
         self._tells.append((name, data))
         self._wake()
 
+    def delete(self, name: str) -> None:
+        """A task was deleted, of which nothing is to stay."""
+        self._deleted[name] = None
+        self._wake()
+
     def leave(self, share: RedisShare) -> None:
         """A task is watched here no more."""
         self._full.pop(share, None)
@@ -60,7 +68,7 @@ class Writer:
 
     def go_on(self) -> None:
         """Redis can be reached: what waits is sent."""
-        if self._full or self._tells or self._leaving:
+        if self._full or self._tells or self._deleted or self._leaving:
             self._due.set()
 
     @property
@@ -96,19 +104,22 @@ class Writer:
         if not self._server.met:
             raise ConnectionError("Redis has not been reached yet")
         shares = [share for share in self._full if share.next() is not None]
-        leaving, tells = list(self._leaving), list(self._tells)
+        leaving, tells, deleted = list(self._leaving), list(self._tells), list(self._deleted)
         for share in [share for share in self._full if share.sending is None]:
             del self._full[share]
-        if not (shares or leaving or tells):
+        if not (shares or leaving or tells or deleted):
             return False
         await self._tell_all(tells)
         calls = [self._entry(share) for share in shares]
         calls += [self._goodbye(share) for share in leaving]
+        calls += [self._deletion(name) for name in deleted]
         results = await self._server.call(calls) if calls else []
         for share, result in zip(shares, results, strict=False):
             self._sent(share, result)
         for share in leaving:
             self._leaving.pop(share, None)
+        for name in deleted:
+            self._deleted.pop(name, None)
         if leaving:
             self._on_change()
         return True
@@ -128,8 +139,13 @@ class Writer:
     def _entry(self, share: RedisShare) -> Call:
         assert share.sending is not None  # noqa: S101 - it was selected for that
         id_, outgoing = share.sending
-        arguments = (share.owner, id_, outgoing.data, self._lease)
-        return APPEND, (share.keys.lease, share.keys.log), (*arguments, *outgoing.worthless)
+        arguments = (share.owner, id_, outgoing.data, self._lease, self._keep)
+        keys = share.keys
+        return APPEND, (keys.lease, keys.log, keys.meta), (*arguments, *outgoing.worthless)
+
+    def _deletion(self, name: str) -> Call:
+        keys = self._names.of(name)
+        return DELETE, (*keys[1:], self._names.tasks), (name,)
 
     def _goodbye(self, share: RedisShare) -> Call:
         keys = share.keys

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import groupby
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,10 +18,12 @@ from rxtasks import (
     ClientClosed,
     ConfigurationError,
     TaskEvent,
+    TaskUpdate,
     TransportError,
     TransportFault,
 )
 from rxtasks.hub import RedisHub
+from rxtasks.local import message
 from rxtasks.platforms import Gateway, Local
 from rxtasks.server import serve
 from tests.integration.serving import until
@@ -180,6 +184,34 @@ async def test_a_reader_goes_on_at_another_server_where_it_was() -> None:
     assert positions == sorted(set(positions))
 
 
+async def asker(ctx: Any) -> AsyncIterator[Any]:
+    """Ask, and answer with what is said."""
+    yield message(await ctx.ask("sure?", ["yes", "no"]))
+
+
+async def test_a_question_that_is_open_is_asked_once() -> None:
+    async with (
+        RedisHub(shared_redis().url, prefix="question") as hub,
+        Client(Local(agents={"asker": asker}), hub=hub) as client,
+        serve(client, port=0) as running,
+        Client(Gateway(running.url)) as user,
+    ):
+        task = await user.agent("asker").run("x")
+        async with asyncio.timeout(10):
+            while not task.requests:
+                await task.poll()
+        (request,) = task.requests
+        updates: list[TaskUpdate] = []
+        task.updates.subscribe(updates.append)
+        await until(lambda: updates and updates[-1].connection == "live")
+        await task.respond(request.id, "yes")
+        assert (await task.result(timeout=10)).text == "yes"
+
+    said = [(each.status.value, len(each.requests)) for each in updates]
+    changes = [each for each, _ in groupby(said)]
+    assert changes == [("action", 1), ("running", 0), ("completed", 0)]
+
+
 async def events(
     session: aiohttp.ClientSession, url: str, task: str, after: str | None, count: int
 ) -> list[str]:
@@ -215,6 +247,44 @@ async def test_a_result_is_there_in_every_process() -> None:
         await twin.send("3 1 0.01")
         assert (await twin.result()).text == "2.0 "
         leading.dispose()
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "left"])
+async def test_nothing_of_a_deleted_task_stays(watched: bool) -> None:
+    url, prefix = shared_redis().url, f"deleted-{watched}"
+    async with (
+        Client(Local(agents={"teller": teller})) as client,
+        serve(client, port=0) as running,
+        RedisHub(url, prefix=prefix, lease=LEASE) as hub,
+        Client(Gateway(running.url), hub=hub) as first,
+        RedisHub(url, prefix=prefix, lease=LEASE) as another,
+        Client(Gateway(running.url), hub=another) as second,
+        connect(url) as admin,
+    ):
+        task = await first.agent("teller").run("1 2 0.01")
+        ended: list[bool] = []
+        for each in (task, second.task(task.ref)):
+            subscription = each.events.subscribe(on_completed=lambda: ended.append(True))
+            await each.result()
+            if not watched:
+                subscription.dispose()
+        log = f"{prefix}:task:gateway/{task.id}:log"
+        assert 60 < await admin.ttl(log) <= 86400  # from its first entry on
+        await task.end()
+        await until(lambda: len(ended) == 2 * watched)
+
+        async with asyncio.timeout(10):
+            while max(await ttls(admin, prefix)) > 60:  # noqa: ASYNC110 - of Redis
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * LEASE)  # no sign of life keeps it
+        assert all(0 < ttl <= 60 for ttl in await ttls(admin, prefix))
+        assert await hub.status() == []
+
+
+async def ttls(admin: Any, prefix: str) -> list[int]:
+    """Give the seconds that each key of a task has left; 61 where there is no end."""
+    found = [await admin.ttl(key) for key in await admin.keys(f"{prefix}:task:*")]
+    return [61 if ttl == -1 else ttl for ttl in found if ttl != -2]
 
 
 async def test_a_hub_that_cannot_be_reached_is_told_and_does_without(redis: RedisServer) -> None:

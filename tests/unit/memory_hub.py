@@ -32,6 +32,7 @@ class MemoryHub:
         self.shares: list[_Share] = []
         self.leaders: dict[str, _Share] = {}
         self.token = 0
+        self.deleted: list[str] = []
         self.reachable = True
 
     def join(self, name: str, member: Member) -> _Share:
@@ -45,6 +46,9 @@ class MemoryHub:
         for share in list(self.shares):
             if share.name == name:
                 share.member.heard(*self.tolds[name][-1])
+
+    def delete(self, name: str) -> None:
+        self.deleted.append(name)
 
     def write(self, share: _Share) -> None:
         while self.leaders.get(share.name) is share and (out := share.member.outgoing()):

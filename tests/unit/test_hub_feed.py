@@ -20,6 +20,7 @@ from rxtasks import (
     FatalFault,
     Task,
     TaskNotFound,
+    TaskUpdate,
     TransportError,
     TransportFault,
     UserMessage,
@@ -222,6 +223,7 @@ async def test_the_end_of_a_task_is_the_end_for_all() -> None:
         await seen.tasks[1].end()
         await asyncio.sleep(0.1)
         assert sorted(ended) == [0, 1]
+        assert seen.hub.deleted == [f"scripted/{seen.tasks[0].id}"]
         with pytest.raises(TaskNotFound):
             await pending
 
@@ -262,6 +264,42 @@ async def test_who_comes_late_finds_the_log_and_no_deltas_of_what_is_final() -> 
             "four five",
         ]
         assert live == []
+
+
+@pytest.mark.parametrize("reader", [0, 1], ids=["here", "elsewhere"])
+@pytest.mark.parametrize("reachable", [True, False], ids=["hub", "outage"])
+@pytest.mark.parametrize(("after", "status_"), [(0.5, "running"), (12.0, "completed")])
+async def test_a_log_begins_with_where_the_task_stands(
+    *, reader: int, reachable: bool, after: float, status_: str
+) -> None:
+    hub, platform = MemoryHub(), ScriptedPlatform(SCRIPT)
+    hub.reachable = reachable
+    async with Client(platform, hub=hub) as first, Client(platform, hub=hub) as second:
+        task = await first.agent("a").run("go")
+        await asyncio.sleep(after)
+        await task.poll()
+        assert task.status.value == status_
+        updates: list[TaskUpdate] = []
+        [task, second.task(task.ref)][reader].updates.subscribe(updates.append)
+        texts: list[Any] = []
+        [task, second.task(task.ref)][reader].messages.subscribe(texts.append)
+        await asyncio.sleep(15.0)
+
+        said = [update.status.value for update in updates]
+        assert said[0] == status_
+        assert said == sorted(said, reverse=True), "running comes before completed"
+        assert said[-1] == "completed"
+        assert {m.text for m in texts if isinstance(m, AgentMessage)} == {
+            "one two three",
+            "four five",
+        }
+
+
+async def test_a_log_that_is_observed_from_the_start_begins_there() -> None:
+    async with two(ScriptedPlatform(SCRIPT)) as seen:
+        await seen.tasks[0].result(timeout=60)
+    first = next(e.value for e in seen.events[1] if isinstance(e.value, TaskUpdate))
+    assert first.status.value == "queued"
 
 
 async def test_what_nobody_can_read_is_left_out() -> None:
