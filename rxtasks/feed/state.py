@@ -172,7 +172,7 @@ class State:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
         self.tools.note(items)
-        self._words += any(isinstance(item, Metadata) for item in items)
+        self._words += any(isinstance(x, Metadata) and x.platform_state for x in items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         if self._ended and self.turn.state is TurnState.ACTIVE:

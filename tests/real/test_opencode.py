@@ -23,6 +23,7 @@ from rxtasks import (
     Task,
     TaskNotFound,
     TaskStatus,
+    Timeouts,
     ToolMessage,
     ToolStatus,
     TypingMessage,
@@ -68,12 +69,14 @@ class World:
         client: The client.
     """
 
-    def __init__(self, server: OpenCodeServer, played: Model, platform: Counted) -> None:
+    def __init__(
+        self, server: OpenCodeServer, played: Model, platform: Counted, timeouts: Timeouts | None
+    ) -> None:
         self.server = server
         self.played = played
         self.stage = played.stage
         self.platform = platform
-        self.client = Client(platform)
+        self.client = Client(platform, timeouts=timeouts)
 
     async def run(self, *steps: str, title: str = "", **options: Any) -> Task:
         return await self.client.agent("actor").run(prompt(*steps, title=title), **options)
@@ -89,10 +92,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(server: OpenCodeServer, **options: Any) -> AsyncIterator[World]:
+async def world(
+    server: OpenCodeServer, *, timeouts: Timeouts | None = None, **options: Any
+) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         played = await stack.enter_async_context(model(server.listening, Stage()))
-        made = World(server, played, Counted(server.url, **options))
+        made = World(server, played, Counted(server.url, **options), timeouts)
         await stack.enter_async_context(made.client)
         yield made
 
@@ -437,7 +442,10 @@ async def test_a_password_is_sent_and_a_wrong_one_is_refused(own_server: OpenCod
 
 
 async def test_killed_in_the_middle_every_task_ends_honestly(own_server: OpenCodeServer) -> None:
-    async with world(own_server, password=PASSWORD) as real:
+    # A server that has just been started sometimes never answers what it is asked first, so how
+    # soon we know depends on how long we wait for an answer: by default for half a minute.
+    hurry = Timeouts(request=3.0, stream_open=3.0)
+    async with world(own_server, timeouts=hurry, password=PASSWORD) as real:
         tasks = [await real.run(types("a"), hold("gate"), types("b")) for _ in range(3)]
         tasks.append(await real.run(tool("search", gate="gate"), types("b")))
         tasks.append(await real.run(types("a"), hold("gate")))
