@@ -35,7 +35,6 @@ __all__ = ["State"]
 _logger = logging.getLogger("rxtasks.feed")
 
 _MERGED = tuple(name for name in Metadata.__struct_fields__ if name != "status")
-_ENDED = REST - {TaskStatus.IDLE}  # which many say before a turn begins
 
 
 class State:
@@ -123,15 +122,16 @@ class State:
             aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
-        self._ended |= snapshot.info is not None and snapshot.info.status in _ENDED
+        word = snapshot.info.status if snapshot.info is not None else None
+        if word in REST:  # many say "idle" before a turn begins
+            self._ended |= word is not TaskStatus.IDLE or self.turn.state is not TurnState.WAITING
         # Evidence that came while this poll was under way, or that it brings, does not prove its
         # own word, which was read first.
         fresh = mark.proofs == self.turn.proofs
         proved = fresh and (mark.reconcile or self.turn.state is not TurnState.WAITING)
         info, stale = snapshot.info, False
         if info is not None:
-            # A word that is older than what the stream has said meanwhile; and one of rest that was
-            # read before the agent was seen at work.
+            # It may be older than what the stream has said, or than the first sign of the turn.
             differs = (info.platform_state, info.turn) != (before[1], self.info.turn)
             stale = mark.words != self._words and differs
             info = _without_word(info) if stale or (not fresh and info.status in REST) else info

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from rxtasks.errors import TransportError
 from rxtasks.feed.replica import order
@@ -51,23 +52,33 @@ async def look(server: Server, names: Names) -> list[HubTask]:
         TransportError: Redis cannot be reached.
     """
     try:
-        found = await server.ask(server.client.zrange(names.tasks, 0, -1, withscores=True))
-        seconds, micros = await server.ask(server.client.time())
-        tasks = {name.decode(): seconds + micros / 1e6 - at / 1000 for name, at in found}
-        pipe = server.pipeline()
-        for name in sorted(tasks):
-            keys = names.of(name)
-            pipe.get(keys.lease).pttl(keys.lease).hget(keys.meta, "fence")
-            pipe.zrange(keys.watchers, 0, -1).hgetall(keys.readers)
-            pipe.xlen(keys.log).xrevrange(keys.log, count=1)
-        answers: Any = await server.ask(pipe.execute())
-        found = [
-            _task(name, silent, answers[7 * n : 7 * n + 7])
-            for n, (name, silent) in enumerate(sorted(tasks.items()))
-        ]
-        return [await _with_lag(server, names, *each) for each in found]
+        return await _look(server, names)
+    except RedisConnectionError:
+        pass  # one that was kept, of a server that was restarted: once more, with a new one
     except UNREACHABLE as error:
         raise TransportError(f"Redis cannot be reached: {error}") from error
+    try:
+        return await _look(server, names)
+    except UNREACHABLE as error:
+        raise TransportError(f"Redis cannot be reached: {error}") from error
+
+
+async def _look(server: Server, names: Names) -> list[HubTask]:
+    found = await server.ask(server.client.zrange(names.tasks, 0, -1, withscores=True))
+    seconds, micros = await server.ask(server.client.time())
+    tasks = {name.decode(): seconds + micros / 1e6 - at / 1000 for name, at in found}
+    pipe = server.pipeline()
+    for name in sorted(tasks):
+        keys = names.of(name)
+        pipe.get(keys.lease).pttl(keys.lease).hget(keys.meta, "fence")
+        pipe.zrange(keys.watchers, 0, -1).hgetall(keys.readers)
+        pipe.xlen(keys.log).xrevrange(keys.log, count=1)
+    answers: Any = await server.ask(pipe.execute())
+    found = [
+        _task(name, silent, answers[7 * n : 7 * n + 7])
+        for n, (name, silent) in enumerate(sorted(tasks.items()))
+    ]
+    return [await _with_lag(server, names, *each) for each in found]
 
 
 def _task(name: str, silent: float, answers: Sequence[Any]) -> tuple[HubTask, str | None]:

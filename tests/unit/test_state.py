@@ -77,6 +77,16 @@ def test_a_stream_that_lags_behind_a_poll_makes_another_poll_due(word: str, agai
     assert poll(state, 0.5, word="error").settled is True
 
 
+def test_a_stream_that_lags_behind_idle_makes_another_poll_due_once_the_turn_is_proved() -> None:
+    state = state_of_a_task(idle_is_completed=True)
+    state.sent("go", Accepted(id="task"), 0.0)
+    running = Batch(items=[Metadata(platform_state="running", status=TaskStatus.RUNNING)])
+    state.batch(running, 0.1)
+    poll(state, 0.2, word="idle")
+    assert state.batch(running, 0.3).poll is True
+    assert state.batch(running, 0.4).poll is False
+
+
 def test_a_poll_that_lags_behind_a_stream_changes_no_word_and_makes_another_due() -> None:
     """What the stream has said while the poll was under way is newer, and is not said again."""
     state = state_of_a_task()
