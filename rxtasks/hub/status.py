@@ -52,13 +52,10 @@ async def look(server: Server, names: Names) -> list[HubTask]:
         TransportError: Redis cannot be reached.
     """
     try:
-        return await _look(server, names)
-    except RedisConnectionError:
-        pass  # one that was kept, of a server that was restarted: once more, with a new one
-    except UNREACHABLE as error:
-        raise TransportError(f"Redis cannot be reached: {error}") from error
-    try:
-        return await _look(server, names)
+        try:
+            return await _look(server, names)
+        except RedisConnectionError:  # a kept connection, to a server that was restarted
+            return await _look(server, names)
     except UNREACHABLE as error:
         raise TransportError(f"Redis cannot be reached: {error}") from error
 
