@@ -536,7 +536,6 @@ async def test_silence_is_filled_with_heartbeats() -> None:
                     chunk = await events.response.content.readany()
                     events._decoder.feed(chunk)
                     events.comments = events._decoder.comments
-            assert events.comments >= 3
         await until(lambda: running.open_streams == 0)
 
 
