@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakSet, WeakValueDictionary
+from weakref import ReferenceType, WeakSet, WeakValueDictionary
 
 import aiohttp
 
@@ -91,8 +91,7 @@ class Client:
                 idle_limit=self._options.timeouts.stream_idle,
             )
         self._feeds: WeakValueDictionary[str, Feed] = WeakValueDictionary()
-        self._opened: WeakSet[Feed] = WeakSet()  # also those of tasks that were not started
-        self._tasks: WeakValueDictionary[str, Task] = WeakValueDictionary()
+        self._others: WeakSet[Feed] = WeakSet()  # feeds that no id leads to
         self._entered = False
         self._closed = False
 
@@ -118,7 +117,7 @@ class Client:
             return
         self._closed = True
         self.limits.close()
-        for feed in list(self._opened):
+        for feed in [*self._feeds.values(), *self._others]:
             feed.close()
         try:
             await self.limits.aclose()
@@ -156,12 +155,12 @@ class Client:
                 f"{self.platform.name} needs the agent of a task as well: store `task.ref` instead "
                 f"of its id, or use client.agent(agent_id).task({ref.id!r})"
             )
-        task = self._tasks.get(ref.id)
-        if task is not None:
-            return task
         feed = self._feeds.get(ref.id)
         if feed is None:
             feed = self._feed(ref)
+        elif (held := feed.handle()) is not None:
+            task: Task = held
+            return task
         elif ref.agent is not None and feed.ref is not None and feed.ref.agent is None:
             feed.ref = ref
         task = Task(self, feed, ref.agent)
@@ -178,8 +177,11 @@ class Client:
 
     def register(self, task: Task, feed: Feed) -> None:
         """Remember a task, weakly: so there is one for each id, as long as somebody holds it."""
-        self._tasks[task.id] = task
+        feed.handle = ReferenceType(task)
+        if (earlier := self._feeds.get(task.id)) is not None:
+            self._others.add(earlier)
         self._feeds[task.id] = feed
+        self._others.discard(feed)
 
     def _feed(self, ref: TaskRef | None) -> Feed:
         make = Feed if self._hub is None else partial(HubFeed, hub=self._hub)
@@ -191,7 +193,7 @@ class Client:
             idle_limit=self._options.timeouts.stream_idle,
             shared=self._shared,
         )
-        self._opened.add(feed)
+        self._others.add(feed)
         return feed
 
 

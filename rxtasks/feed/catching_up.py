@@ -22,6 +22,8 @@ class CatchingUp:
         connections: How many there have been.
     """
 
+    __slots__ = ("_batches", "_needed", "connections")
+
     def __init__(self, capabilities: Capabilities) -> None:
         self._needed = capabilities.stream == "everything" and capabilities.resume == "none"
         self._batches: list[Batch] | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Final
 
 from rxtasks.models import Usage
 from rxtasks.platforms.facts import Spent
 
-__all__ = ["Expenses"]
+__all__ = ["NOTHING", "Expenses"]
+
+NOTHING: Final[tuple[Usage | None, float | None]] = (None, None)
 
 
 class Expenses:

@@ -29,6 +29,8 @@ def longest_wait(error: Exception | None) -> float | None:
 class Refusals:
     """Knows which failure of a poll is the last one."""
 
+    __slots__ = ("_credentials_renew", "_refused")
+
     def __init__(self, *, credentials_renew: bool) -> None:
         self._credentials_renew = credentials_renew
         self._refused = 0  # times in a row that credentials were

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from reactivex.abc import DisposableBase
 
@@ -19,7 +21,14 @@ __all__ = ["Feed"]
 
 
 class Feed(Watching):
-    """Watches a task while somebody wants to know, and takes what users do to it."""
+    """Watches a task while somebody wants to know, and takes what users do to it.
+
+    Attributes:
+        handle: Returns the object that users hold, if there is one.
+    """
+
+    ref: TaskRef | None
+    handle: Callable[[], Any] = staticmethod(lambda: None)
 
     def end(self) -> None:
         """The task was deleted: its streams complete, later ones after the log."""
@@ -47,7 +56,7 @@ class Feed(Watching):
         now = self._limits.now()
         self._pace.sent(now, started=started is not None)
         if started is not None:
-            self._name(started)
+            self.ref = started
         self._stream.over = False  # this turn may have one, though the last one had none
         self._outlet.reopen()
         self._apply(self.state.sent(text, accepted, now, started=started))

@@ -85,12 +85,27 @@ class StreamHolder:
         lost_at: When the connection was lost that is being opened anew, in the loop's seconds.
     """
 
+    __slots__ = (
+        "_catching_up",
+        "_idle_limit",
+        "_limits",
+        "_platform",
+        "_shared",
+        "_source_",
+        "_timers",
+        "_user",
+        "lost_at",
+        "open",
+        "over",
+    )
+
     def __init__(
         self,
         limits: Limits,
         user: StreamUser,
         platform: Platform,
         *,
+        timers: Timers,
         shared: SharedStream | None,
         idle_limit: float,
     ) -> None:
@@ -99,29 +114,41 @@ class StreamHolder:
         self.lost_at: float | None = None
         self._limits = limits
         self._user = user
+        self._platform = platform
+        self._timers = timers
+        self._shared = shared
+        self._idle_limit = idle_limit
         self._catching_up = CatchingUp(platform.capabilities)
-        self._timers = Timers(limits)
-        self._own = shared is None  # a connection of its own needs a place
-        self._source: StreamSource
-        if shared is not None:
-            self._source = Membership(shared, self, lambda: user.ref.id if user.ref else "")
-        else:
-            self._source = Pump(
-                limits,
-                lambda cursor: platform.open_stream(user.ref, cursor),
-                self,
-                idle_limit=idle_limit,
-            )
+        self._source_: StreamSource | None = None  # made when needed: most tasks are idle
+
+    @property
+    def _source(self) -> StreamSource:
+        if self._source_ is None:
+            self._source_ = self._own() if self._shared is None else self._share(self._shared)
+        return self._source_
+
+    def _own(self) -> Pump:
+        platform, user = self._platform, self._user
+        return Pump(
+            self._limits,
+            lambda cursor: platform.open_stream(user.ref, cursor),
+            self,
+            idle_limit=self._idle_limit,
+        )
+
+    def _share(self, shared: SharedStream) -> Membership:
+        user = self._user
+        return Membership(shared, self, lambda: user.ref.id if user.ref else "")
 
     @property
     def held(self) -> bool:
         """Whether the stream is open, or being opened."""
-        return self._source.running
+        return self._source_ is not None and self._source_.running
 
     @property
     def cursor(self) -> str | None:
         """Where the next connection goes on."""
-        return self._source.cursor
+        return None if self._source_ is None else self._source_.cursor
 
     def align(self, cursor: str | None) -> bool:
         """Let the next connection begin where a poll has ended; False if that cannot be."""
@@ -138,7 +165,7 @@ class StreamHolder:
         """Open the stream if it is wanted and there is a place for it, else close it."""
         if not wanted:
             self.drop()
-        elif not self.held and (not self._own or self._limits.acquire_stream(self)):
+        elif not self.held and (self._shared or self._limits.acquire_stream(self)):
             self._source.start()
 
     def hurry(self) -> None:
@@ -158,11 +185,12 @@ class StreamHolder:
 
     def drop(self) -> None:
         """Close the stream: one loop turn later nothing of it is left."""
-        self._source.stop()
+        if self._source_ is not None:
+            self._source_.stop()
         self.open = False
         self.lost_at = None
         self._catching_up.forget()
-        self._timers.clear()
+        self._timers.stop("patience")
         self._limits.release_stream(self)
 
     # ------------------------------------------------------------------ what the pump tells

@@ -69,9 +69,7 @@ class HubTelling(Feed):
         self._looked = False  # this process has asked the platform, and not for the shared log
 
     def _state_of(self, info: TaskInfo) -> RecalledState:
-        start_timeout, grace = self._patience
-        turn = RecalledTurn(self._platform.capabilities, start_timeout=start_timeout, grace=grace)
-        return RecalledState(info, turn, self._platform.name)
+        return RecalledState(info, self._new_turn(RecalledTurn), self._platform.name)
 
     def _marked(self, mark: Mark) -> None:
         """Do what a mark in the log says."""

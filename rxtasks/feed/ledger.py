@@ -7,15 +7,16 @@ keeps one integer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
-from rxtasks.feed.expenses import Expenses
+from rxtasks.feed.expenses import NOTHING, Expenses
 from rxtasks.feed.identity import Identity
 from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.texts import Live, Texts
+from rxtasks.feed.witness import Witness
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -45,6 +46,7 @@ Item: TypeAlias = EventValue | list[Delta] | Metadata
 """What is new: a value, a run of deltas of one kind of one message, or metadata."""
 
 _REMEMBERED: Final = 8  # earlier contents of a message by which a late repetition is known
+_NOBODY: Final = Witness()
 
 
 class Ledger:
@@ -58,28 +60,23 @@ class Ledger:
         hinted: The stream said that something has changed; whoever polls for it resets this.
     """
 
-    def __init__(
-        self,
-        *,
-        on_new: Callable[[Message], None] = lambda _: None,
-        on_delta: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Begin; `on_new` is called with each new message, `on_delta` when deltas of one begin."""
-        self._texts = Texts(on_delta)
+    def __init__(self, witness: Witness = _NOBODY) -> None:
+        """Begin; the `witness` is told of each sign that the agent is at work."""
+        self._texts = Texts(witness)
         self.live: dict[str, Live] = self._texts.live
         self.last_text: str = ""
         self.last_error: str = ""
         self.answered: bool = False
         self.hinted: bool = False
-        self._on_new = on_new
+        self._witness = witness
         self._known: dict[str, int] = {}
-        self._earlier: dict[str, tuple[int, ...]] = {}  # of messages that were edited
-        self._tick = 0
+        self._tick = self._turn = 0
         self._unfinished: dict[str, None] = {}  # smaller than a set, while empty
         self._last_agent_id = ""
-        self._turn = 0
-        self._expenses = Expenses()
-        self._numbering = Numbering()
+        # Made when they are needed: most tasks have neither edits, costs nor numbers.
+        self._earlier: dict[str, tuple[int, ...]] | None = None  # of messages that were edited
+        self._expenses: Expenses | None = None
+        self._numbering: Numbering | None = None
         self._gaps: tuple[Gap, ...] = ()
 
     def __len__(self) -> int:
@@ -129,6 +126,7 @@ class Ledger:
             self._texts.restart()
         items = batch.items
         if batch.seqs is not None:
+            self._numbering = self._numbering or Numbering()
             items = self._numbering.unseen(batch, batch.seqs)
         out: list[Item] = []
         run: list[Delta] = []
@@ -172,7 +170,8 @@ class Ledger:
 
     def begin_turn(self) -> None:
         """A message was accepted, or somebody else's was found: text and costs begin anew."""
-        self._expenses.begin(self._known)
+        if self._expenses is not None:
+            self._expenses.begin(self._known)
         self._turn = (self._turn + 1) & 0xFFFFFF
         self.last_text = self.last_error = self._last_agent_id = ""
 
@@ -196,7 +195,7 @@ class Ledger:
 
     def take_hole(self) -> int | None:
         """Tell, once, behind which position a numbered stream has skipped something."""
-        return self._numbering.take_hole()
+        return self._numbering.take_hole() if self._numbering is not None else None
 
     def knows(self, message_id: str) -> bool:
         """Whether a message has been delivered."""
@@ -208,7 +207,7 @@ class Ledger:
 
     def spent(self) -> tuple[Usage | None, float | None]:
         """What the messages of this turn have cost, as far as the platform said."""
-        return self._expenses.total()
+        return self._expenses.total() if self._expenses is not None else NOTHING
 
     # ------------------------------------------------------------------ one fact
 
@@ -285,6 +284,7 @@ class Ledger:
         further = Identity.rank(identity) - Identity.rank(known)
         if content == Identity.fingerprint(known) or further < 0:
             return False
+        self._earlier = self._earlier or {}
         if further > 0:  # the rank tells what was before
             self._earlier.pop(message_id, None)
             return True
@@ -311,9 +311,10 @@ class Ledger:
         elif isinstance(message, AgentErrorMessage) and new:
             self.last_error = message.last_error
         if new:
-            self._on_new(message)
+            self._witness.message(message)
 
     def _spend(self, spent: Spent) -> None:
         earlier = spent.id in self._known and not self._is_of_turn(spent.id)
         if not earlier:
+            self._expenses = self._expenses or Expenses()
             self._expenses.add(spent)

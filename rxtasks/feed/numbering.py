@@ -17,8 +17,8 @@ class Numbering:
         position: Of the last item; None before the first.
     """
 
-    def __init__(self) -> None:
-        self.position: int | None = None
+    def __init__(self, position: int | None = None) -> None:
+        self.position: int | None = position
         self._refilled: int | None = None  # the hole that a reconnect did not fill
         self._hole: int | None = None
 

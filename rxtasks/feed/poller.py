@@ -15,6 +15,7 @@ from rxtasks.wire.backoff import Backoff
 __all__ = ["Polled", "Poller"]
 
 _TOGETHER = 0.1  # seconds: polls that are due so close to each other are made as one
+_BACKOFF = Backoff(base=0.5, cap=30.0)
 _WORTH_IT = 0.25  # share of its delay by which a poll is made earlier, to go with another
 _LONGEST_POLL = 120.0  # seconds: a poll of many pages may take more than one request's time-out
 
@@ -38,11 +39,26 @@ class Polled(Protocol):
 class Poller:
     """Polls metadata and messages, each at its own pace."""
 
-    def __init__(self, limits: Limits, polled: Polled, backoff: Backoff) -> None:
+    __slots__ = (
+        "_armed_for",
+        "_attempt",
+        "_limits",
+        "_messages_asked",
+        "_messages_at",
+        "_metadata_asked",
+        "_metadata_at",
+        "_polled",
+        "_running",
+        "_task",
+        "_timer",
+        "_waiting",
+    )
+
+    def __init__(self, limits: Limits, polled: Polled) -> None:
         self._limits = limits
         self._polled = polled
-        self._backoff = backoff
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
         self._task: asyncio.Task[None] | None = None
         self._running = False
         self._waiting = False  # for a place
@@ -120,17 +136,23 @@ class Poller:
         )
 
     def _arm(self) -> None:
+        due = self._due_together()
         if self._timer is not None:
+            if self._armed_for == due:
+                return  # a loop keeps cancelled timers for a while
             self._timer.cancel()
             self._timer = None
+        if due < float("inf"):
+            self._timer, self._armed_for = self._limits.at(due, self._fire), due
+
+    def _due_together(self) -> float:
+        """Say when the next poll is due, and let the other one join it if it is due soon after."""
         if not self._running or self._waiting or self._task is not None:
-            return
+            return float("inf")
         due, later = sorted((self._metadata_at, self._messages_at))
-        if due == float("inf"):
-            return
-        if later - due <= _WORTH_IT * (due - self._limits.now()):
+        if due < float("inf") and later - due <= _WORTH_IT * (due - self._limits.now()):
             self._metadata_at = self._messages_at = due
-        self._timer = self._limits.at(due, self._fire)
+        return due
 
     def _fire(self) -> None:
         self._timer = None
@@ -144,7 +166,7 @@ class Poller:
         not_before = self._limits.budget.not_before
         if self._limits.now() >= not_before - TICK:
             return False
-        self._timer = self._limits.at(not_before, self._fire)
+        self._timer, self._armed_for = self._limits.at(not_before, self._fire), not_before
         return True
 
     def _launch(self) -> bool:
@@ -210,7 +232,7 @@ class Poller:
         retry_after = error.retry_after if isinstance(error, PlatformError) else None
         if isinstance(error, RateLimited):
             self._limits.budget.limited(now, retry_after)
-        delay = self._backoff.delay(self._attempt, retry_after, cap=longest_wait(error))
+        delay = _BACKOFF.delay(self._attempt, retry_after, cap=longest_wait(error))
         due = max(now + delay, self._limits.budget.not_before)
         if not self._polled.poll_failed(error, self._attempt, due - now):
             self.stop()

@@ -9,6 +9,7 @@ import msgspec
 
 from rxtasks.feed.identity import Identity
 from rxtasks.feed.ledger import Ledger
+from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.record import Note, TurnNote, is_final
 from rxtasks.feed.state import State
@@ -90,7 +91,7 @@ class RecalledLedger(Ledger):
     @property
     def stream_position(self) -> int | None:
         """The number of the last item of a stream that numbers them."""
-        return self._numbering.position
+        return self._numbering.position if self._numbering else None
 
     def turn_of(self, message_id: str) -> int:
         """The turn in which a message was new."""
@@ -118,7 +119,7 @@ class RecalledLedger(Ledger):
 
     def recall_position(self, position: int | None) -> None:
         """Know how far a stream has been read that numbers its items."""
-        self._numbering.position = position
+        self._numbering = None if position is None else Numbering(position)
 
     def by_polls(self) -> list[str]:
         """List the unfinished messages whose text comes from polls."""
@@ -162,8 +163,7 @@ class RecalledState(State):
 
     def __init__(self, info: TaskInfo, turn: RecalledTurn, platform: str) -> None:
         super().__init__(info, turn, platform)
-        ledger = RecalledLedger(on_new=turn.message, on_delta=turn.assistant)
-        self.ledger = ledger  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.ledger = RecalledLedger(turn)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.told_position: str = "0-0"
         self.late: bool = False
         self.mute: bool = False

@@ -52,7 +52,7 @@ class State:
     def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
         self.info: TaskInfo = info
         self.turn = turn
-        self.ledger: Ledger = Ledger(on_new=turn.message, on_delta=turn.assistant)
+        self.ledger: Ledger = Ledger(turn)
         self.cursor: str | None = None
         self.connection: Connection = "idle"
         self.tools: Tools = Tools()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
+from rxtasks.feed.witness import Witness
 from rxtasks.models import Delta, ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Partial
 
@@ -65,11 +65,13 @@ class Texts:
         left: What earlier turns have left unfinished.
     """
 
-    def __init__(self, on_new: Callable[[], None]) -> None:
-        """Begin without any; `on_new` is called when one begins."""
+    __slots__ = ("_witness", "left", "live")
+
+    def __init__(self, witness: Witness) -> None:
+        """Begin without any; the `witness` is told when one begins."""
         self.live: dict[str, Live] = {}
         self.left: dict[str, Live] = {}
-        self._on_new = on_new
+        self._witness = witness
 
     def restart(self) -> None:
         """The stream begins anew: the next delta of each is all of its text so far."""
@@ -136,7 +138,7 @@ class Texts:
         live = self.live.get(message_id) or self.left.get(message_id)
         if live is None:
             live = self.live[message_id] = Live(by_stream=by_stream)
-            self._on_new()
+            self._witness.assistant()
         return live
 
     def _grows(self, message_id: str) -> None:
@@ -144,4 +146,4 @@ class Texts:
         left = self.left.pop(message_id, None)
         if left is not None:
             self.live[message_id] = left
-            self._on_new()
+            self._witness.assistant()

@@ -13,26 +13,35 @@ __all__ = ["Timers"]
 class Timers:
     """The timers of one feed."""
 
+    __slots__ = ("_handles", "_limits")
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._handles: dict[str, asyncio.TimerHandle] = {}
+        # Takes nothing while there are none, and there are never more than a few.
+        self._handles: tuple[tuple[str, asyncio.TimerHandle], ...] = ()
 
     def __contains__(self, name: str) -> bool:
-        return name in self._handles
+        return any(each == name for each, _ in self._handles)
 
     def set(self, name: str, when: float, callback: Callable[[], None]) -> None:
         """Call back at a time of the loop; a timer of the same name is replaced."""
-        if name in self._handles:
-            self._handles.pop(name).cancel()
+        self.stop(name)
 
         def fire() -> None:
-            self._handles.pop(name, None)
+            self.stop(name)
             callback()
 
-        self._handles[name] = self._limits.at(when, fire)
+        self._handles = (*self._handles, (name, self._limits.at(when, fire)))
+
+    def stop(self, name: str) -> None:
+        """Stop one, if there is one of that name."""
+        for each, handle in self._handles:
+            if each == name:
+                handle.cancel()
+        self._handles = tuple(pair for pair in self._handles if pair[0] != name)
 
     def clear(self) -> None:
         """Stop all of them."""
-        for handle in self._handles.values():
+        for _, handle in self._handles:
             handle.cancel()
-        self._handles.clear()
+        self._handles = ()

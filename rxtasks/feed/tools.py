@@ -12,8 +12,10 @@ __all__ = ["Tools"]
 class Tools:
     """The tools, and the agents of a workforce, that are at work."""
 
+    __slots__ = ("_ids",)
+
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}  # smaller than a set, while it is empty
+        self._ids: tuple[str, ...] = ()  # takes nothing while it is empty, and there are few
 
     def __bool__(self) -> bool:
         """Whether any of them is."""
@@ -28,11 +30,10 @@ class Tools:
                 working = item.status in (TaskStatus.QUEUED, TaskStatus.RUNNING)
             else:
                 continue
-            if working:
-                self._ids[item.id] = None
-            else:
-                self._ids.pop(item.id, None)
+            if working != (item.id in self._ids):
+                others = tuple(each for each in self._ids if each != item.id)
+                self._ids = (*others, item.id) if working else others
 
     def clear(self) -> None:
         """None of them is any more: the turn has ended."""
-        self._ids.clear()
+        self._ids = ()

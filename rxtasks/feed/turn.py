@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum, auto
 
+from rxtasks.feed.witness import Witness
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -49,7 +50,7 @@ class TurnState(Enum):
     """It has ended, and everything of it has been read."""
 
 
-class Turn:
+class Turn(Witness):
     """Follows the latest turn of a task.
 
     Attributes:
@@ -59,6 +60,29 @@ class Turn:
         proofs: Counts the signs that the agent is at work: a settled word that was read before the
             last of them says nothing.
     """
+
+    __slots__ = (
+        "_accepted",
+        "_anchored",
+        "_busy_at_send",
+        "_capabilities",
+        "_grace",
+        "_history_known",
+        "_rested",
+        "_said",
+        "_seen_before",
+        "_since",
+        "_start_timeout",
+        "_text",
+        "_turns_ended",
+        "_unfinished",
+        "_updated_at",
+        "_worked",
+        "failure",
+        "proofs",
+        "state",
+        "word",
+    )
 
     def __init__(
         self, capabilities: Capabilities, *, start_timeout: float = 30.0, grace: float = 10.0

@@ -14,19 +14,21 @@ __all__ = ["Waiters"]
 class Waiters:
     """Whoever waits for one thing; each is woken once."""
 
+    __slots__ = ("_due", "_futures", "_held")
+
     def __init__(self) -> None:
-        self._futures: dict[asyncio.Future[None], None] = {}  # smaller than a set, while empty
+        self._futures: tuple[asyncio.Future[None], ...] = ()  # takes nothing while it is empty
         self._held = 0
         self._due = False
 
     async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until `wake` is called; raise what it was called with."""
         future: asyncio.Future[None] = loop.create_future()
-        self._futures[future] = None
+        self._futures = (*self._futures, future)
         try:
             await future
         finally:
-            self._futures.pop(future, None)
+            self._futures = tuple(each for each in self._futures if each is not future)
 
     def wake(self, error: RxTasksError | None = None) -> None:
         """Let everybody go on; with an error, each of them raises a copy of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeVar
 
 from rxtasks.errors import RxTasksError
 from rxtasks.feed.cadence import Facts, What
@@ -22,12 +23,12 @@ from rxtasks.feed.waiters import Waiters
 from rxtasks.models import Connection, FatalFault, TaskFault, TaskInfo, TaskStatus, TransportFault
 from rxtasks.platforms.base import Batch, Platform, TaskRef, Want
 from rxtasks.streams.log import TaskLog
-from rxtasks.wire.backoff import Backoff
 
 __all__ = ["Watching"]
 
 _logger = logging.getLogger("rxtasks.feed")
 
+_T = TypeVar("_T", bound=Turn)
 _SOON = 0.4  # seconds after the loss of a stream in which it may be back before the status is read
 
 
@@ -57,38 +58,37 @@ class Watching(Observed):
         """Get ready to watch a task (None: one that has not been started yet)."""
         self._platform = platform
         self._limits = limits
-        cadence = limits.cadence
         info = TaskInfo(
             id=ref.id if ref else "",
             agent_id=ref.agent.id if ref and ref.agent else None,
             status=TaskStatus.IDLE if ref else TaskStatus.NOT_STARTED,
         )
-        can = platform.capabilities
-        grace = cadence.grace if can.grace is None else can.grace
-        self._patience = (cadence.start_timeout, grace)
         self.ref: TaskRef | None = ref
         self.state: State = self._state_of(info)
         self.log: TaskLog = TaskLog(self, retention=retention)
         self._outlet: Outlet = self.log
         self.last_fault: TaskFault | None = None
         self._users = 0
-        self._poller = Poller(limits, self, Backoff(base=0.5, cap=30.0))
-        whole = can.stream == "everything"  # for no other can polls wait
-        self._repace = self._poller.repace if whole else self._poller.hasten
-        self._stream = StreamHolder(limits, self, platform, shared=shared, idle_limit=idle_limit)
-        self._waiters = Waiters()
+        self._poller = Poller(limits, self)
         self._timers = Timers(limits)
-        self._first = True  # no poll of messages has succeeded since the feed was started
+        self._stream = StreamHolder(
+            limits, self, platform, timers=self._timers, shared=shared, idle_limit=idle_limit
+        )
+        self._waiters = Waiters()
+        self._first = True  # no poll of messages has succeeded since the start
         self._watched_before = False  # by another process, from which this one takes over
         self._failed = False
-        self._refusals = Refusals(credentials_renew=can.credentials_renew)
-        self._pace = Pace(cadence)
+        self._refusals = Refusals(credentials_renew=platform.capabilities.credentials_renew)
+        self._pace = Pace(limits.cadence)
 
     def _state_of(self, info: TaskInfo) -> State:
         """Begin to know things of a task."""
-        start_timeout, grace = self._patience
-        turn = Turn(self._platform.capabilities, start_timeout=start_timeout, grace=grace)
-        return State(info, turn, self._platform.name)
+        return State(info, self._new_turn(Turn), self._platform.name)
+
+    def _new_turn(self, kind: type[_T]) -> _T:
+        can, cadence = self._platform.capabilities, self._limits.cadence
+        grace = cadence.grace if can.grace is None else can.grace
+        return kind(can, start_timeout=cadence.start_timeout, grace=grace)
 
     @property
     def seen(self) -> State:
@@ -140,9 +140,6 @@ class Watching(Observed):
     def _wake(self, error: RxTasksError | None = None) -> None:
         """Let those go on who wait for the end of the turn."""
         self._waiters.wake(error)
-
-    def _name(self, ref: TaskRef) -> None:
-        self.ref = ref
 
     def poke(self) -> None:
         """Something has probably changed: poll now."""
@@ -219,6 +216,12 @@ class Watching(Observed):
         """The stream was opened or is over, or there is a place for it: the pace changes."""
         self._watch()
         self._repace()
+
+    def _repace(self) -> None:
+        if self._platform.capabilities.stream == "everything":
+            self._poller.repace()
+        else:  # for no other can polls wait
+            self._poller.hasten()
 
     def stream_failed(self, fault: TransportFault) -> None:
         """The stream was lost and will be opened anew."""

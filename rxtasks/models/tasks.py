@@ -58,7 +58,7 @@ class InputRequest(Struct, frozen=True, omit_defaults=True):
     options: tuple[str, ...] = ()
 
 
-class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of a task apart from its messages.
 
     Attributes:
@@ -85,7 +85,7 @@ class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     degraded: bool = False
 
 
-class TaskUpdate(Struct, frozen=True, kw_only=True, tag_field="kind", tag="update"):
+class TaskUpdate(Struct, frozen=True, kw_only=True, tag_field="kind", tag="update", gc=False):
     """A change of a task's status, name, requests, or of the way it is watched."""
 
     status: TaskStatus

@@ -14,7 +14,6 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Protocol
 
 from rxtasks.errors import ClientClosed
 from rxtasks.models import (
@@ -23,54 +22,12 @@ from rxtasks.models import (
     ThinkingMessage,
     TypingMessage,
 )
+from rxtasks.streams.ends import Source, Subscriber
 from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, Item, entry_of, merge_deltas
 
-__all__ = ["Source", "Subscriber", "TaskLog"]
+__all__ = ["TaskLog"]
 
 _last = attrgetter("last")
-
-
-class Source(Protocol):
-    """Writes the log while somebody reads it."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which observers are called; raises ClientClosed where there is none."""
-        ...
-
-    def retain(self) -> None:
-        """Somebody reads: start, unless it runs already. Emits nothing before it returns."""
-        ...
-
-    def release(self) -> None:
-        """A reader is gone: stop with the last of them."""
-        ...
-
-
-class Subscriber(Protocol):
-    """What the log calls. None of these may raise."""
-
-    closed: bool
-
-    def start(self) -> None:
-        """It is this subscriber's turn in the order of things: catch up, live values follow."""
-        ...
-
-    def deliver(self, entry: Entry) -> None:
-        """Take an entry that was appended."""
-        ...
-
-    def settled(self) -> None:
-        """The latest turn has ended and everything that belongs to it has been delivered."""
-        ...
-
-    def complete(self) -> None:
-        """No more will come."""
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """No more will come, for a reason; observers of faults complete instead, and first."""
-        ...
 
 
 class TaskLog:
@@ -80,7 +37,6 @@ class TaskLog:
     other threads.
 
     Attributes:
-        epoch: Names this log, so that a position in another one is not mistaken for one of it.
         tail: Position of the newest entry; 0 while there is none.
         trimmed: Position of the newest entry that retention has removed; 0 if none was.
         settled: Whether the latest turn has ended and been reconciled.
@@ -88,23 +44,52 @@ class TaskLog:
         latest: The newest update.
     """
 
+    __slots__ = (
+        "_admitted",
+        "_draining",
+        "_entries",
+        "_epoch",
+        "_open",
+        "_queue",
+        "_retention",
+        "_subscribers",
+        "_thread",
+        "ended",
+        "latest",
+        "settled",
+        "source",
+        "tail",
+        "trimmed",
+    )
+
     def __init__(self, source: Source, *, retention: int | None = None) -> None:
-        self.epoch: str = secrets.token_hex(6)
+        self._epoch = ""
         self.tail: int = 0
         self.trimmed: int = 0
         self.settled: bool = False
         self.ended: bool = False
         self.latest: tuple[int, TaskUpdate] | None = None
-        self.source = source
+        self.source: Source = source
         self._retention = retention
         self._entries: list[Entry] = []
         self._open: dict[str, int] = {}  # id of an unfinished message -> its first delta's position
         self._subscribers: tuple[Subscriber, ...] = ()
-        self._admitted: list[Subscriber] = []  # those that have not started yet
+        self._admitted: tuple[Subscriber, ...] = ()  # those that have not started yet
         # No deque: an empty one takes 700 bytes, and there is a log for each task.
         self._queue: list[Callable[[], None]] = []
         self._draining = False
         self._thread = 0
+
+    @property
+    def epoch(self) -> str:
+        """Names this log, so that a position in another one is not mistaken for one of it."""
+        if not self._epoch:  # made when somebody asks: an idle task would keep 61 bytes for it
+            self._epoch = secrets.token_hex(6)
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: str) -> None:
+        self._epoch = epoch
 
     # ------------------------------------------------------------------ writing
 
@@ -148,7 +133,7 @@ class TaskLog:
             raise RuntimeError(msg)
         self._thread = threading.get_ident()
         self.source.retain()
-        self._admitted.append(subscriber)
+        self._admitted = (*self._admitted, subscriber)
         loop.call_soon(self.enqueue, lambda: self._start(subscriber))
 
     def discard(self, subscriber: Subscriber) -> None:
@@ -257,7 +242,7 @@ class TaskLog:
     def _start(self, subscriber: Subscriber) -> None:
         if subscriber.closed or subscriber not in self._admitted:
             return
-        self._admitted.remove(subscriber)
+        self._admitted = _without(self._admitted, subscriber)
         self._subscribers = (*self._subscribers, subscriber)
         subscriber.start()
         if self.settled and not subscriber.closed:
@@ -268,9 +253,9 @@ class TaskLog:
     def _forget(self, subscriber: Subscriber) -> None:
         # Two threads may have found it open, and have both closed it.
         if subscriber in self._admitted:
-            self._admitted.remove(subscriber)
+            self._admitted = _without(self._admitted, subscriber)
         elif subscriber in self._subscribers:
-            self._subscribers = tuple(s for s in self._subscribers if s is not subscriber)
+            self._subscribers = _without(self._subscribers, subscriber)
         else:
             return
         self.source.release()
@@ -282,7 +267,7 @@ class TaskLog:
                 subscriber.settled()
 
     def _finish(self, error: Exception | None, *, ended: bool) -> None:
-        for subscriber in tuple(self._admitted):
+        for subscriber in self._admitted:
             self._start(subscriber)  # it is present too: nobody is left behind without an end
         self.ended = self.ended or ended
         subscribers = self._subscribers
@@ -294,6 +279,10 @@ class TaskLog:
         # streams sees the fault as a value before it ends.
         for subscriber in sorted(subscribers, key=lambda s: not getattr(s, "takes_faults", False)):
             subscriber.fail(error)
+
+
+def _without(subscribers: tuple[Subscriber, ...], one: Subscriber) -> tuple[Subscriber, ...]:
+    return tuple(each for each in subscribers if each is not one)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

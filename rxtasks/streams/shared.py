@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rxtasks.models import EventValue, TaskUpdate
+from rxtasks.streams.ends import Subscriber
 from rxtasks.streams.entry import Entry, entry_of
-from rxtasks.streams.log import Subscriber, TaskLog
+from rxtasks.streams.log import TaskLog
 
 __all__ = ["FollowingLog"]
 
@@ -17,7 +18,6 @@ class FollowingLog(TaskLog):
     """
 
     held: bool = False
-    epoch: str
     tail: int
     trimmed: int
     settled: bool

@@ -30,6 +30,8 @@ class Task(Watched):
     somebody does, one poll loop and at most one stream connection serve them all.
     """
 
+    __slots__ = ("_agent", "_owner", "_starting")
+
     def __init__(self, owner: Owner, feed: Feed, agent: AgentRef | None) -> None:
         super().__init__(feed)
         self._owner = owner
@@ -220,7 +222,7 @@ class Task(Watched):
             platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
         )
         feed = self._owner.feed_of(accepted.id)
-        if feed is not None and not self._streams:
+        if feed is not None and not self._bound:
             self._feed = feed  # the user's key was used before: one task, one feed
             return accepted
         self._feed.sent(text, accepted, started=TaskRef(accepted.id, agent))

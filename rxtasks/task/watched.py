@@ -24,6 +24,7 @@ from rxtasks.models import (
 from rxtasks.platforms.base import TaskRef
 from rxtasks.streams.conversation import Conversation, SnapshotStream
 from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry
+from rxtasks.streams.log import TaskLog
 from rxtasks.streams.stream import EventStream, Stream
 
 __all__ = ["Watched"]
@@ -32,9 +33,11 @@ __all__ = ["Watched"]
 class Watched:
     """What can be read of a task and observed of it, without asking the platform."""
 
+    __slots__ = ("__weakref__", "_bound", "_conversation_", "_feed")
+
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._streams: dict[str, Stream[Any]] = {}
+        self._bound = False  # there are streams that read the log of this feed
         self._conversation_: Conversation | None = None
 
     def __repr__(self) -> str:
@@ -107,35 +110,32 @@ class Watched:
     @property
     def messages(self) -> Stream[Message]:
         """Messages, and deltas of those that are being written."""
-        return self._stream("messages", lambda log: Stream(log, MESSAGES, Entry.as_messages))
+        return Stream(self._log, MESSAGES, Entry.as_messages)
 
     @property
     def updates(self) -> Stream[TaskUpdate]:
         """Changes of status, name, requests and connection; begins with the latest."""
-        return self._stream("updates", lambda log: Stream(log, UPDATES, Entry.as_messages))
+        return Stream(self._log, UPDATES, Entry.as_messages)
 
     @property
     def errors(self) -> Stream[TaskFault]:
         """What went wrong, as values: it completes where the other streams fail."""
-        return self._stream("errors", lambda log: Stream(log, ERRORS, Entry.as_faults))
+        return Stream(self._log, ERRORS, Entry.as_faults)
 
     @property
     def events(self) -> EventStream:
         """Everything, with positions to resume from."""
-        stream = self._stream("events", EventStream)
-        assert isinstance(stream, EventStream)  # noqa: S101 - for the type checkers
-        return stream
+        return EventStream(self._log)
 
     @property
     def snapshots(self) -> Stream[TaskSnapshot]:
         """What a user interface shows, at most once in a turn of the loop."""
-        return self._stream("snapshots", lambda log: SnapshotStream(log, self._conversation))
+        return SnapshotStream(self._log, self._conversation)
 
-    def _stream(self, name: str, make: Callable[[Any], Stream[Any]]) -> Stream[Any]:
-        stream = self._streams.get(name)
-        if stream is None:
-            stream = self._streams[name] = make(self._feed.log)
-        return stream
+    @property
+    def _log(self) -> TaskLog:
+        self._bound = True
+        return self._feed.log
 
     @property
     def _conversation(self) -> Conversation:

@@ -440,8 +440,8 @@ class Merging(RuleBasedStateMachine):
         assert len(self.ledger) == len(known)
         assert not (texts.live.keys() | texts.left.keys()) & known, "of a final message, its text"
         assert not self.ledger._unfinished.keys() & known
-        assert self.ledger._earlier.keys() <= known
-        assert all(len(each) <= 8 for each in self.ledger._earlier.values())
+        assert (self.ledger._earlier or {}).keys() <= known
+        assert all(len(each) <= 8 for each in (self.ledger._earlier or {}).values())
 
     def teardown(self) -> None:
         """Poll everything, after everything: what was told last is what is true."""
@@ -454,7 +454,7 @@ class Merging(RuleBasedStateMachine):
         for poll in [*self.polls, self.poll_of_now()]:
             for again in (facts, list(reversed(facts))):
                 assert self.take_poll(again, poll) == []
-        edited = sum(map(len, self.ledger._earlier.values()))
+        edited = sum(map(len, (self.ledger._earlier or {}).values()))
         text = sum(len(text) for text in self.texts.values())
         deltas = len(self.platform.stream)
         bound = 6000 + 300 * len(self.platform.now) + 100 * (edited + deltas) + 10 * text

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rxtasks.feed.ledger import Ledger
+from rxtasks.feed.witness import Witness
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -52,6 +53,15 @@ def typed(text: str, message_id: str = "m") -> TypingMessage:
 
 def thought(text: str, message_id: str = "m") -> ThinkingMessage:
     return ThinkingMessage(text, id=message_id)
+
+
+class Signs(Witness):
+    """Counts how often the agent began to write."""
+
+    begun = 0
+
+    def assistant(self) -> None:
+        self.begun += 1
 
 
 class Told:
@@ -328,15 +338,15 @@ def test_a_text_that_was_never_finished_is_not_told_again_in_the_next_turn() -> 
 
 
 def test_a_text_that_was_never_finished_is_no_evidence_for_the_next_turn() -> None:
-    began: list[bool] = []
-    ledger = Ledger(on_delta=lambda: began.append(True))
+    signs = Signs()
+    ledger = Ledger(signs)
     ledger.snapshot([Partial(id="m", text="Hel")], ledger.mark(), streaming=False)
     ledger.settled()
-    began.clear()
+    signs.begun = 0
     ledger.snapshot([Partial(id="m", text="Hel")], ledger.mark(), streaming=False)
-    assert began == []
+    assert signs.begun == 0
     ledger.snapshot([Partial(id="m", text="Hello")], ledger.mark(), streaming=False)
-    assert began == [True]
+    assert signs.begun == 1
 
 
 def test_what_an_earlier_turn_left_unfinished_does_not_hold_up_this_one() -> None:

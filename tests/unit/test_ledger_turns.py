@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rxtasks.feed.ledger import Ledger
+from rxtasks.feed.witness import Witness
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -31,6 +32,16 @@ def failed(message_id: str, why: str) -> AgentErrorMessage:
     return AgentErrorMessage((why,), why, id=message_id)
 
 
+class Signs(Witness):
+    """Keeps the messages that were new."""
+
+    def __init__(self) -> None:
+        self.new: list[Message] = []
+
+    def message(self, message: Message) -> None:
+        self.new.append(message)
+
+
 def poll(ledger: Ledger, *facts: Fact) -> list[Any]:
     return ledger.snapshot(facts, ledger.mark(), streaming=False)
 
@@ -53,8 +64,8 @@ def test_a_new_ledger_knows_nothing() -> None:
 
 
 def test_it_knows_what_it_has_told() -> None:
-    new: list[Message] = []
-    ledger = Ledger(on_new=new.append)
+    signs = Signs()
+    ledger = Ledger(signs)
     stream(ledger, TypingMessage("On", id="a"))
     assert list(ledger.live) == ["a"]
     stream(ledger, said("a", "One"))
@@ -62,7 +73,7 @@ def test_it_knows_what_it_has_told() -> None:
 
     assert (ledger.knows("a"), ledger.revision("a"), len(ledger)) == (True, 2, 1)
     assert ledger.live == {}
-    assert new == [said("a", "One")]
+    assert signs.new == [said("a", "One")]
 
 
 def test_a_hint_is_noted() -> None:

@@ -11,7 +11,6 @@ from rxtasks.feed.cadence import Cadence, Facts, What
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.poller import Poller
 from rxtasks.platforms.base import Want
-from rxtasks.wire.backoff import Backoff
 
 pytestmark = pytest.mark.looptime
 
@@ -46,7 +45,7 @@ async def test_a_poll_that_is_put_off_while_it_waits_for_a_place_is_not_made_for
 ) -> None:
     limits, polls = Limits(Paced(), max_polls=1, max_streams=1), Polls()
     limits.open(asyncio.get_running_loop())
-    poller = Poller(limits, polls, Backoff())
+    poller = Poller(limits, polls)
     limits.submit(lambda: True)  # somebody else has the only place
     poller.start(0.1)
     await asyncio.sleep(0.5)
