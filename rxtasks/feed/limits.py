@@ -104,7 +104,7 @@ class Limits:
 
     def now(self) -> float:
         """The time of the loop, in seconds."""
-        return self.loop.time()
+        return (self._loop or self.loop).time()
 
     def at(self, when: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back at a time of the loop."""

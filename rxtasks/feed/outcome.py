@@ -34,6 +34,14 @@ class Outcome:
     look: bool = False
     switched: bool = False
 
+    @property
+    def only_deltas(self) -> bool:
+        """Whether there is something to append, and all of it is runs of deltas."""
+        values = self.values
+        if len(values) == 1:  # by far the most frequent
+            return values[0].__class__ is list
+        return bool(values) and all(value.__class__ is list for value in values)
+
 
 @dataclass(slots=True, frozen=True)
 class PollMark:

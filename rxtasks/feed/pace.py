@@ -61,6 +61,8 @@ class Pace:
         self.changed_at = now
         if isinstance(values[-1], list):
             self.delta_at = now
+            if len(values) == 1:
+                return  # by far the most frequent
         if any(isinstance(value, _ENDINGS) for value in values):
             self.answered_at = now
 

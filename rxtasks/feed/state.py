@@ -122,7 +122,7 @@ class State:
             aligned: The next stream goes on exactly where this poll ends.
         """
         before = (self.info.updated_at, self.info.platform_state)
-        word = snapshot.info.status if snapshot.info is not None else None
+        word = snapshot.info.status if snapshot.info else None
         if word in REST:  # many say "idle" before a turn begins
             self._ended |= word is not TaskStatus.IDLE or self.turn.state is not TurnState.WAITING
         # Evidence that came while this poll was under way, or that it brings, does not prove its
@@ -171,8 +171,9 @@ class State:
     def batch(self, batch: Batch, now: float) -> Outcome:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
-        self.tools.note(items)
-        self._words += any(isinstance(x, Metadata) and x.platform_state for x in items)
+        if len(items) != 1 or items[0].__class__ is not list:  # by far the most frequent
+            self.tools.note(items)
+            self._words += any(isinstance(x, Metadata) and x.platform_state for x in items)
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         if self._ended and self.turn.state is TurnState.ACTIVE:
@@ -210,8 +211,8 @@ class State:
         self._tell(values)
         was, state = self._was, self.turn.state
         self._was = state
-        settling = (TurnState.SETTLING, TurnState.SETTLED)
-        outcome.began = state not in settling and was in (*settling, TurnState.UNKNOWN)
+        over = (TurnState.SETTLING, TurnState.SETTLED)
+        outcome.began = state not in over and (was in over or was is TurnState.UNKNOWN)
         outcome.reconcile = state is TurnState.SETTLING and was is not TurnState.SETTLING
         if outcome.began and was is TurnState.SETTLED and self.turn.state is TurnState.ACTIVE:
             self._turn_cursor = self.cursor  # a turn that somebody else has begun
@@ -246,8 +247,7 @@ class State:
         outcome.settled, outcome.reconcile = True, False
 
     def _failure(self, why: str) -> list[Any]:
-        # Others begin turns too, so the number of our sends would not do.
-        self._failures += 1
+        self._failures += 1  # others begin turns too, so the number of our sends would not do
         message = AgentErrorMessage(
             id=f"{self.info.id}#failure-{self._failures}", errors=(why,), last_error=why
         )

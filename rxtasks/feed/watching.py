@@ -272,7 +272,7 @@ class Watching(Observed):
     def _poll_for(self, outcome: Outcome) -> None:
         """Poll sooner, if what arrived says that there is more to find."""
         deltas_only = self._platform.capabilities.stream == "deltas"
-        if not all(isinstance(value, list) for value in outcome.values):
+        if outcome.values and not outcome.only_deltas:
             self._poller.hasten()
         if outcome.poll or (outcome.reconcile and not outcome.look):
             self.poke()

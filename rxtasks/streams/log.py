@@ -95,8 +95,15 @@ class TaskLog:
 
     def append(self, items: Sequence[Item], *, history: bool = False) -> None:
         """Append values and runs of deltas, and deliver them."""
-        for item in items:
-            self._queue.append(lambda item=item: self._append(item, history=history))  # type: ignore[misc]
+        if len(items) == 1 and not (self._draining or self._queue):  # by far the most frequent
+            self._draining = True
+            try:
+                self._append(items[0], history=history)
+            finally:
+                self._draining = False
+        else:
+            for item in items:
+                self._queue.append(lambda item=item: self._append(item, history=history))  # type: ignore[misc]
         self._drain()
 
     def settle(self) -> None:
