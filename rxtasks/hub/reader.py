@@ -31,7 +31,6 @@ class Reader:
         self._shares = shares
         self._on_free = on_free
         self._seen = "0-0"  # in the inbox
-        self._changes = asyncio.Event()
         self._ringing = False
         self._rung: set[asyncio.Task[None]] = set()
 

@@ -91,42 +91,36 @@ class SSEConnection:
         return self
 
     async def __anext__(self) -> list[RawEvent]:
-        if self._response is not None and (self.decoder.failed or self._inflates_more()):
+        response, inflater = self._response, self._inflater
+        if response is None:
+            raise self._why_closed or StopAsyncIteration
+        if self.decoder.failed or (inflater is not None and inflater.more):
             await asyncio.sleep(0)  # as after a read: others want to live as well
             return self._decode(b"")
-        return self._decode(await self._read())
-
-    async def _read(self) -> bytes:
-        response = self._response
-        if response is None:
-            if self._why_closed is not None:
-                raise self._why_closed
-            raise StopAsyncIteration
         self._reading_since = self._loop.time()
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            self.close()
             # Some of them are one instance for all, whose traceback would keep this connection, and
             # whoever reads it, as long as the process lives.
             error.__traceback__ = None
-            if self._why_closed is not None:
-                raise self._why_closed from None
-            raise self._exchange.failure(_as_network_error(error)) from None
+            self.close()
+            raise (self._why_closed or self._exchange.failure(_as_network_error(error))) from None
         finally:
             self._reading_since = None
         if not chunk:
             self.close()
-            if self._protocol is not None and isinstance(self._protocol.exception(), OSError):
-                # aiohttp takes a reset of a body without a length for the body's end.
-                raise self._exchange.lost("failed: the connection broke")
-            if self._inflater is not None and not self._inflater.complete:
-                raise self._exchange.lost("failed: the compressed stream was cut off")
-            raise StopAsyncIteration
-        return chunk
+            raise self._cut_off() or StopAsyncIteration
+        return self._decode(chunk)
 
-    def _inflates_more(self) -> bool:
-        return self._inflater is not None and self._inflater.more
+    def _cut_off(self) -> RxTasksError | None:
+        """Say why this end of the body is none."""
+        if self._protocol is not None and isinstance(self._protocol.exception(), OSError):
+            # aiohttp takes a reset of a body without a length for the body's end.
+            return self._exchange.lost("failed: the connection broke")
+        if self._inflater is not None and not self._inflater.complete:
+            return self._exchange.lost("failed: the compressed stream was cut off")
+        return None
 
     def close(self, why: RxTasksError | None = None) -> None:
         """Close the connection now; a reader wakes with `why`, or sees the end."""
