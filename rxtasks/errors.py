@@ -174,3 +174,18 @@ def fresh(error: _E) -> _E:
     twin = copy.copy(error)
     twin.__cause__ = error.__cause__
     return twin.with_traceback(None)
+
+
+def untraced(error: BaseException) -> None:
+    """Let an exception, and those that led to it, go of the frames that they passed.
+
+    What keeps an exception would keep all that stood in those frames: requests with their headers,
+    answers, bodies.
+    """
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            left.extend(e for e in (each.__cause__, each.__context__) if e is not None)

@@ -66,10 +66,9 @@ class Attached(DisposableBase):
 
     def dispose(self) -> None:
         """Detach; the pace of polls is soon what it was. Idempotent, from any thread."""
-        if self._closed:
-            return
         self._closed = True
-        self._finalizer.detach()
+        if self._finalizer.detach() is None:  # of two threads, one gets something
+            return
         self._watch.dispose()
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing polls
             self._loop.call_soon_threadsafe(self._leave, context=self._context)

@@ -92,6 +92,7 @@ class Pump:
             self._task = None
 
     async def _run(self) -> None:
+        me = asyncio.current_task()
         attempt = refused = 0
         while True:
             opened_at = self._limits.now()
@@ -105,6 +106,8 @@ class Pump:
                 break
             except Exception as failure:  # noqa: BLE001 - whatever it is, the stream is lost
                 error = failure
+            if self._task is not me:
+                return  # stopped, while there was nothing to wait for
             if connection.final:
                 break
             refused = refused + 1 if isinstance(error, AuthenticationError) else 0
@@ -183,9 +186,11 @@ class _Connection:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        ours = self._reason is not None and isinstance(error, asyncio.CancelledError)
-        # ... unless somebody else has cancelled as well.
-        if ours and self._task is not None and self._task.uncancel() == 0 and self._reason:
+        if self._reason is None or self._task is None:
+            return
+        # What was cancelled here may have come out as something else, or as nothing at all; and
+        # somebody else may have cancelled as well.
+        if self._task.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
             raise self._reason from None
 
     def alive(self, batch: Batch) -> None:

@@ -63,7 +63,8 @@ class SharedStream:
         """A connection stands."""
         self._open = True
         for member in self._everybody():
-            member.sink.stream_opened()
+            if self.has(member):  # one of those before it may have made it leave
+                member.sink.stream_opened()
 
     def stream_batch(self, batch: Batch) -> bool:
         """Give a batch to the task that it is about; without a task, it is about all of them."""
@@ -73,14 +74,16 @@ class SharedStream:
             members = tuple(self._members.get(batch.task, ()))
         complete = True
         for member in members:
-            complete = member.sink.stream_batch(batch) and complete
+            if self.has(member):
+                complete = member.sink.stream_batch(batch) and complete
         return complete
 
     def stream_lost(self, error: Exception | None, attempt: int, retry_in: float) -> None:
         """The connection is gone and will be opened anew."""
         self._open = False
         for member in self._everybody():
-            member.sink.stream_lost(error, attempt, retry_in)
+            if self.has(member):
+                member.sink.stream_lost(error, attempt, retry_in)
 
     def stream_over(self) -> None:
         """There will be no stream any more."""

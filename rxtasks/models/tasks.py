@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rxtasks.errors import RxTasksError
+from rxtasks.errors import RxTasksError, untraced
 from rxtasks.models.messages import AgentErrorMessage, AnyMessage, Gap, Message
 from rxtasks.models.words import Connection, TaskStatus
 
@@ -123,6 +123,10 @@ class TransportFault(Struct, frozen=True, kw_only=True, tag_field="kind", tag="t
     cause: Exception
     maybe_accepted: bool = False
 
+    def __post_init__(self) -> None:
+        """Keep the error without the frames that it passed."""
+        untraced(self.cause)
+
     def __str__(self) -> str:
         again = f"attempt {self.attempt}, again in {self.retry_in:.1f} s"
         return f"the {self.source} failed ({again}): {self.cause}"
@@ -132,6 +136,10 @@ class FatalFault(Struct, frozen=True, tag_field="kind", tag="fatal-fault"):
     """Watching cannot go on: the credentials are refused for good, or the task is gone."""
 
     cause: RxTasksError
+
+    def __post_init__(self) -> None:
+        """Keep the error without the frames that it passed."""
+        untraced(self.cause)
 
     def __str__(self) -> str:
         return f"watching has ended: {self.cause}"

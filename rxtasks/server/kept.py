@@ -7,7 +7,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from rxtasks.errors import ConfigurationError, TransportError, fresh
+from rxtasks.errors import ConfigurationError, TransportError, fresh, untraced
 from rxtasks.task import Task
 
 __all__ = ["KeptTasks", "OncePerKey"]
@@ -132,7 +132,9 @@ class OncePerKey:
                 "the first request with this key was cut off; it may have been accepted",
                 maybe_accepted=True,
             )
-        future.set_exception(error)
+        kept = fresh(error)
+        untraced(kept)  # which would keep the body of this request
+        future.set_exception(kept)
         future.exception()  # nobody need be waiting for it
         if isinstance(error, TransportError) and error.maybe_accepted:
             self._trim()

@@ -15,6 +15,8 @@ from rxtasks.task import Task
 
 __all__ = ["ListQuery", "page_of"]
 
+_SHIFTED = 1000  # tasks that may have been started since the page before
+
 
 class ListQuery(Struct, forbid_unknown_fields=True):
     """What a listing takes: filters, the order, and how long a page is."""
@@ -32,33 +34,36 @@ async def page_of(
     """List one page of the tasks that are allowed.
 
     The cursor says how many tasks came before and which was the last of them: so a task that was
-    started meanwhile shifts nothing, and one that was deleted does no harm.
+    started meanwhile shifts nothing, and that the last one was deleted does no harm.
 
     Raises:
         ConfigurationError: The cursor is none, or the platform takes no such filter.
     """
     skip, last = _read(query.cursor)
-    seen: list[Task] = []
     page: list[Task] = []
-    found, more = last is None, False
+    by_number: list[Task] = []  # what the page is, if the last one is gone
+    before, found, more = 0, last is None, False
     listing = agent.tasks(status=query.status, search=query.search, sort=query.sort)
     async with aclosing(cast("AsyncGenerator[Task]", listing)) as tasks:
         async for task in tasks:
             if not await allows(task):
                 continue
             if not found:
-                seen.append(task)
+                if skip - 1 <= before < skip + query.limit:
+                    by_number.append(task)
+                before += 1
                 found = task.id == last
+                if not found and before > skip + query.limit + _SHIFTED:
+                    break
             elif len(page) < query.limit:
                 page.append(task)
             else:
                 more = True
                 break
     if not found:
-        rest = seen[skip:]
-        page, more = rest[: query.limit], len(rest) > query.limit
-        seen = seen[:skip]
-    cursor = f"{len(seen) + len(page)}.{page[-1].id}" if more else None
+        page, more = by_number[: query.limit], len(by_number) > query.limit
+        before = min(skip - 1, before)
+    cursor = f"{before + len(page)}.{page[-1].id}" if more else None
     return TaskPage([_body(task) for task in page], cursor)
 
 

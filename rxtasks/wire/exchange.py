@@ -27,7 +27,7 @@ _REDIRECTS = 5
 _BODY_READ = 64 * 2**10
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)  # fields hold credentials
 class Exchange:
     """One request, and how its answer is to be understood.
 

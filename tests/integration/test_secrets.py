@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import logging
 import traceback
@@ -12,14 +13,17 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
+from weakref import WeakSet
 
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
-from rxtasks import Attachment, Cadence, Client, RxTasksError
+from rxtasks import Attachment, Cadence, Client, RxTasksError, TransportError, TransportFault
 from rxtasks.platforms.base import Platform, TaskRef, Want
 from rxtasks.webhooks import StandardWebhooks, SwarmlordScheme, WebhookReceiver, sign
+from rxtasks.wire.exchange import Exchange
 from rxtasks.wire.http import HttpOptions, Timeouts
 from tests.integration.raw_server import free_port
 from tests.property.foreign import FOREIGN, Foreign, watched
@@ -293,6 +297,46 @@ async def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPa
 
     assert any("cannot connect" in text for text in readable.texts)
     assert hidden_in(readable.texts, ["hush-hush-hush"]) == []
+
+
+def test_a_request_does_not_show_what_it_carries() -> None:
+    exchange = Exchange(
+        platform="p",
+        method="POST",
+        url=URL("http://platform.test/a?token=hush-hush-hush"),
+        headers={"Authorization": "Bearer hush-hush-hush"},
+        data=b"hush-hush-hush",
+        secrets=("hush-hush-hush",),
+    )
+    readable = Readable()
+    readable.show(exchange)
+
+    assert str(exchange) == "p: POST /a"
+    assert hidden_in(readable.texts, ["hush-hush-hush"]) == []
+
+
+def test_a_fault_keeps_nothing_of_the_request_that_failed() -> None:
+    class Body:
+        """What a request held."""
+
+    bodies = WeakSet[Body]()
+
+    def fail() -> None:
+        body = Body()
+        bodies.add(body)
+        try:
+            int("no number")
+        except ValueError as error:
+            raise TransportError("it failed") from error
+
+    with pytest.raises(TransportError) as caught:
+        fail()
+    error = caught.value
+    del caught
+    fault = TransportFault(source="poll", attempt=1, retry_in=0.1, cause=error)
+    gc.collect()
+    assert len(bodies) == 0
+    assert isinstance(fault.cause.__cause__, ValueError)
 
 
 @pytest.mark.parametrize(

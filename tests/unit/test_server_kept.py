@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from weakref import WeakSet
 
 import pytest
 
@@ -89,3 +91,26 @@ async def test_only_so_many_keys_are_kept() -> None:
 
     assert await once.do("c", b"", work) == b"3"
     assert await once.do("a", b"", work) == b"4"
+
+
+async def test_a_failure_that_is_kept_keeps_no_request() -> None:
+    class Body:
+        """What a request held."""
+
+    once, bodies = OncePerKey(most=10), WeakSet[Body]()
+
+    async def work() -> bytes:
+        body = Body()
+        bodies.add(body)
+        try:
+            int("no number")
+        except ValueError as error:
+            raise TransportError("it may have been accepted", maybe_accepted=True) from error
+        return b""
+
+    with pytest.raises(TransportError):
+        await once.do("k", b"a", work)
+    gc.collect()
+    assert len(bodies) == 0
+    with pytest.raises(TransportError, match="may have been accepted"):
+        await once.do("k", b"a", work)

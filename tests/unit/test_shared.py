@@ -199,3 +199,17 @@ async def test_a_poll_that_hangs_on_a_dead_server_is_given_up_for_one_that_may_n
         assert (await task.result(timeout=20)).text == "one two"
         assert hung > 0
         assert said[-1] == "A:one two"
+
+
+async def test_who_leaves_while_others_hear_that_the_stream_stands_does_not_hear_of_it() -> None:
+    platform = ScriptedPlatform(TALK, capabilities=SHARED)
+    async with Client(platform) as client:
+        first = await client.agent("a").run("go")
+        second = await client.agent("a").run("go")
+        first.updates.subscribe(
+            lambda update: heard.dispose() if update.connection == "live" else None
+        )
+        heard = second.messages.subscribe(lambda _: None)
+        await asyncio.sleep(2.5)
+        assert first._feed._stream.open
+        assert not second._feed._stream.open

@@ -18,7 +18,7 @@ _UNPLACED: Final = float("inf")
 def number_of(cursor: str | None) -> int:
     """Read a cursor; 0 for one that is none."""
     readable = cursor is not None and cursor.isascii() and cursor.isdecimal()
-    return int(cursor) if readable and cursor is not None else 0
+    return int(cursor[:19]) if readable and cursor is not None else 0
 
 
 class History:
