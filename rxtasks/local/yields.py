@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rxtasks.arguments import check_number
 from rxtasks.models import ToolStatus, Usage
 
 __all__ = [
@@ -117,6 +118,7 @@ class ToolRun(Struct, frozen=True, kw_only=True):
 
     def started(self, *, sub_task_id: str | None = None) -> ToolRun:
         """Give the state "it runs", for a run that was pending."""
+        _optional(sub_task_id, "the sub_task_id of started()")
         task = self.sub_task_id if sub_task_id is None else sub_task_id
         return replace(self, status=ToolStatus.RUNNING, sub_task_id=task)
 
@@ -153,6 +155,17 @@ def _text(text: object, function: str) -> str:
     return text
 
 
+def _number(number: object, what: str, kind: type | tuple[type, ...]) -> None:
+    if isinstance(number, bool) or not isinstance(number, kind):
+        raise TypeError(f"{what} are a number, not {type(number).__name__}")
+    check_number(what, number, zero=True, most=2.0**63)
+
+
+def _optional(text: object, function: str) -> None:
+    if text is not None:
+        _text(text, function)
+
+
 def thinking(text: str) -> Thinking:
     """Some more of the agent's thoughts; they become `thoughts` of its next message."""
     return Thinking(_text(text, "thinking()"))
@@ -169,7 +182,18 @@ def message(text: str | None = None) -> Said:
 
 
 def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
-    """Tokens, and US dollars, that this turn has used; several of them add up."""
+    """Tokens, and US dollars, that this turn has used; several of them add up.
+
+    Raises:
+        TypeError: `used` is no `Usage` of whole numbers, or `cost` no number.
+        ValueError: One of them is negative, or no finite number.
+    """
+    if used is not None and not isinstance(used, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"usage() takes a Usage of tokens, not {type(used).__name__}")
+    for name in Usage.__struct_fields__ if used is not None else ():
+        _number(getattr(used, name), f"the tokens `{name}` of a Usage", int)
+    if cost is not None:
+        _number(cost, "the cost in usage()", (int, float))
     return Spending(used, cost)
 
 
@@ -182,6 +206,8 @@ def tool_pending(
     sub_task_id: str | None = None,
 ) -> ToolRun:
     """A tool run that has not begun yet."""
+    for each in (tool_id, sub_agent_id, sub_task_id):
+        _optional(each, "each id of a tool run")
     return ToolRun(
         id=new_id("msg"),
         name=_text(name, "a tool run"),

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import Any
 
 import msgspec
 
+from rxtasks.arguments import check_is, check_list, check_seconds, check_text
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.feed.limits import TICK
 from rxtasks.models import (
@@ -25,6 +27,7 @@ from rxtasks.platforms.base import (
     AgentRef,
     Batch,
     Capabilities,
+    Hint,
     Listed,
     Metadata,
     Snapshot,
@@ -99,7 +102,18 @@ class ScriptedPlatform:
             window: Seconds for which a stream with `resume="window"` can be resumed; later, and
                 with `resume="snapshot"`, a connection begins with the present state.
             numbered: Streams number their items; together with `resume="full"`.
+
+        Raises:
+            ConfigurationError: A script is no list of steps, or something is of another kind.
         """
+        own = agents or {}
+        for script in (*scripts, *(each for several in own.values() for each in several)):
+            check_list("a script", script, Step, "a list of steps, as in [at(1, ...), at(2, ...)]")
+        check_list("history", history, (Message, Metadata, Hint), "a list of messages")
+        check_is("capabilities", capabilities, (Capabilities, NoneType), "a Capabilities, or None")
+        check_seconds("latency", latency, zero=True)
+        check_seconds("window", window, zero=True, endless=True)
+        check_text("word", word)
         self.capabilities: Capabilities = capabilities or Capabilities(
             stream="everything", resume="full"
         )

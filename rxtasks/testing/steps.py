@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from rxtasks.arguments import check_choice, check_count, check_list, check_seconds, check_text
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -48,14 +49,26 @@ class Step:
 
 
 def at(after: float, *items: Scripted) -> Step:
-    """Let things happen `after` seconds after the turn was accepted."""
+    """Let things happen `after` seconds after the turn was accepted.
+
+    Raises:
+        ConfigurationError: That is no number of seconds, or one of the things cannot happen.
+    """
+    check_seconds("the time of a step", after, zero=True)
+    wanted = 'what happens, as in at(1, agent("m-1", "Hello"))'
+    check_list("items", items, (Message, Metadata, Hint), wanted)
     return Step(after, items)
 
 
 def status(
     word: str, *, requests: Sequence[InputRequest] = (), turn: int | None = None
 ) -> Metadata:
-    """Change the status; a word that is none of ours is one that the platform made up."""
+    """Change the status; a word that is none of ours is one that the platform made up.
+
+    Raises:
+        ConfigurationError: It is no word.
+    """
+    check_text("the word of a status", word)
     known = TaskStatus(word) if word in tuple(TaskStatus) else None
     return Metadata(platform_state=word, status=known, requests=tuple(requests), turn=turn)
 
@@ -76,7 +89,12 @@ def error(message_id: str, text: str) -> AgentErrorMessage:
 
 
 def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMessage:
-    """Make a tool run in one of its states."""
+    """Make a tool run in one of its states.
+
+    Raises:
+        ConfigurationError: There is no such state.
+    """
+    check_choice("the state of a tool", state, tuple(ToolStatus))
     return ToolMessage(name, status=ToolStatus(state), output=output, id=message_id)
 
 
@@ -96,5 +114,10 @@ def hint() -> Hint:
 
 
 def usage(tokens: int) -> Metadata:
-    """Tell what the turn has used."""
+    """Tell what the turn has used.
+
+    Raises:
+        ConfigurationError: That is no number.
+    """
+    check_count("tokens", tokens, least=0)
     return Metadata(usage=Usage(output=tokens))
