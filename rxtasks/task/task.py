@@ -67,7 +67,7 @@ class Task(Watched):
             timeout: Seconds to wait; None: any time.
 
         Raises:
-            TaskTimeout: The turn has not ended in time.
+            TaskTimeout: The turn has not ended in time; it names a fault that stands.
             ConfigurationError: The task has not been started, or `timeout` is no number.
             TaskNotFound: It is gone.
             AuthenticationError: The credentials are refused for good.
@@ -83,8 +83,8 @@ class Task(Watched):
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            fault = feed.last_fault
-            because = f"; the last fault was: {fault}" if fault is not None else ""
+            fault = feed.standing_fault
+            because = f"; this fault stands: {fault}" if fault is not None else ""
             raise TaskTimeout(
                 f"task {self.id} was still {self.status} after {timeout} s{because}",
                 status=self.status,
@@ -270,7 +270,8 @@ class Task(Watched):
         """Clean up: cancel a running turn, then delete the task on the platform.
 
         Its streams complete, a pending `result` raises TaskNotFound, and later observers get the
-        log, then the end.
+        log, then the end. What was known of it stays known; the status of a turn that had not
+        ended is `cancelled`.
 
         Raises:
             UnsupportedOperation: The platform cannot do that; nothing was changed.

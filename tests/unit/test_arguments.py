@@ -485,7 +485,7 @@ async def test_the_kit_refuses_what_cannot_be(given: dict[str, Any], said: str) 
 
 
 async def test_a_directory_cannot_hold_the_tasks(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is a directory: name a file in it"):
+    with pytest.raises(ConfigurationError, match="it is a directory; name a file in it"):
         async with Client(local(path=tmp_path)):
             pass
 

@@ -64,7 +64,7 @@ def opened(path: Path) -> sqlite3.Connection:
             was before. Or it cannot be opened at all.
     """
     if path.is_dir():
-        raise ConfigurationError(f"{path} is a directory: name a file in it")
+        raise ConfigurationError(f"{path} cannot be opened: it is a directory; name a file in it")
     try:
         if path.exists() and path.stat().st_size:
             _check(path)
