@@ -71,11 +71,17 @@ class Thinking(Struct, frozen=True, gc=False):
 
     text: str
 
+    def __post_init__(self) -> None:
+        _text(self.text, "thinking()")
+
 
 class Typing(Struct, frozen=True, gc=False):
     """Some more of the agent's text; made by `typing()`."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        _text(self.text, "typing()")
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -83,12 +89,24 @@ class Said(Struct, frozen=True, gc=False):
 
     text: str | None = None
 
+    def __post_init__(self) -> None:
+        _optional(self.text, "message()")
+
 
 class Spending(Struct, frozen=True):
     """Tokens and US dollars that were used; made by `usage()`."""
 
     usage: Usage | None = None
     cost: float | None = None
+
+    def __post_init__(self) -> None:
+        used = self.usage
+        if used is not None and not isinstance(used, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"usage() takes a Usage of tokens, not {type(used).__name__}")
+        for name in Usage.__struct_fields__ if used is not None else ():
+            _number(getattr(used, name), f"the tokens `{name}` of a Usage", int)
+        if self.cost is not None:
+            _number(self.cost, "the cost in usage()", (int, float))
 
 
 class ToolRun(Struct, frozen=True, kw_only=True):
@@ -116,9 +134,14 @@ class ToolRun(Struct, frozen=True, kw_only=True):
     sub_agent_id: str | None = None
     sub_task_id: str | None = None
 
+    def __post_init__(self) -> None:
+        for text in (self.id, self.name):
+            _text(text, "a tool run")
+        for each in (self.tool_id, self.sub_agent_id, self.sub_task_id):
+            _optional(each, "each id of a tool run")
+
     def started(self, *, sub_task_id: str | None = None) -> ToolRun:
         """Give the state "it runs", for a run that was pending."""
-        _optional(sub_task_id, "the sub_task_id of started()")
         task = self.sub_task_id if sub_task_id is None else sub_task_id
         return replace(self, status=ToolStatus.RUNNING, sub_task_id=task)
 
@@ -157,7 +180,7 @@ def _text(text: object, function: str) -> str:
 
 def _number(number: object, what: str, kind: type | tuple[type, ...]) -> None:
     if isinstance(number, bool) or not isinstance(number, kind):
-        raise TypeError(f"{what} are a number, not {type(number).__name__}")
+        raise TypeError(f"{what} is a number, not {type(number).__name__}")
     check_number(what, number, zero=True, most=2.0**63)
 
 
@@ -168,17 +191,17 @@ def _optional(text: object, function: str) -> None:
 
 def thinking(text: str) -> Thinking:
     """Some more of the agent's thoughts; they become `thoughts` of its next message."""
-    return Thinking(_text(text, "thinking()"))
+    return Thinking(text)
 
 
 def typing(text: str) -> Typing:
     """Some more of the text that the agent is typing; `message()` finishes it."""
-    return Typing(_text(text, "typing()"))
+    return Typing(text)
 
 
 def message(text: str | None = None) -> Said:
     """A finished message. Without a text it is what was typed since the last message."""
-    return Said(None if text is None else _text(text, "message()"))
+    return Said(text)
 
 
 def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
@@ -188,12 +211,6 @@ def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
         TypeError: `used` is no `Usage` of whole numbers, or `cost` no number.
         ValueError: One of them is negative, or no finite number.
     """
-    if used is not None and not isinstance(used, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"usage() takes a Usage of tokens, not {type(used).__name__}")
-    for name in Usage.__struct_fields__ if used is not None else ():
-        _number(getattr(used, name), f"the tokens `{name}` of a Usage", int)
-    if cost is not None:
-        _number(cost, "the cost in usage()", (int, float))
     return Spending(used, cost)
 
 
@@ -206,11 +223,9 @@ def tool_pending(
     sub_task_id: str | None = None,
 ) -> ToolRun:
     """A tool run that has not begun yet."""
-    for each in (tool_id, sub_agent_id, sub_task_id):
-        _optional(each, "each id of a tool run")
     return ToolRun(
         id=new_id("msg"),
-        name=_text(name, "a tool run"),
+        name=name,
         tool_id=tool_id,
         params=plain(params, f"the params of tool {name!r}"),
         sub_agent_id=sub_agent_id,

@@ -28,6 +28,11 @@ from rxtasks import (
 from rxtasks.hub import RedisHub
 from rxtasks.local import (
     Context,
+    Said,
+    Spending,
+    Thinking,
+    ToolRun,
+    Typing,
     message,
     tool_failed,
     tool_finished,
@@ -547,6 +552,12 @@ YIELDS: list[tuple[Make, tuple[Any, ...], dict[str, Any], type[Exception]]] = [
     (tool_started("n").started, (), {"sub_task_id": 5}, TypeError),
     (tool_finished, (5,), {}, TypeError),
     (tool_failed, ("n", 5), {}, TypeError),
+    # the values themselves, which nobody need make
+    *((make, (5,), {}, TypeError) for make in (Typing, Thinking, Said, Spending)),
+    (Typing, (None,), {}, TypeError),
+    (Typing, ("\ud800",), {}, ValueError),
+    (ToolRun, (), {"id": "t", "name": 5}, TypeError),
+    (ToolRun, (), {"id": 5, "name": "n"}, TypeError),
 ]
 
 
