@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_fields",
+    "check_flag",
     "check_is",
     "check_list",
     "check_number",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _MOST = 1e9  # more seconds than that (30 years) make some timers overflow
+_LARGEST = 2**63 - 1
 _INFINITE = float("inf")
 
 
@@ -44,6 +46,10 @@ def check_text(what: str, given: object, hint: str = "") -> str:
         raise _wrong(what, "a str", type(given).__name__)
     if not given.strip():
         raise ConfigurationError(f"{what} is empty{hint and ': '}{hint}")
+    try:
+        given.encode()
+    except UnicodeEncodeError:  # whose own text shows what was given
+        raise ConfigurationError(f"{what} is no Unicode text: it holds half a character") from None
     return given
 
 
@@ -92,6 +98,15 @@ def check_callable(what: str, given: object, *, optional: bool = True) -> None:
         raise _wrong(what, "a function" + optional * ", or None", type(given).__name__)
 
 
+def check_flag(what: str, given: object) -> None:
+    """Refuse what is neither True nor False: "no" would count as yes.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    check_is(what, given, bool, "True or False")
+
+
 def check_choice(what: str, given: object, choices: Sequence[str]) -> None:
     """Refuse what is none of the words that there are.
 
@@ -111,7 +126,8 @@ def check_count(what: str, given: object, *, least: int = 1, optional: bool = Fa
     """
     if optional and given is None:
         return
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+    fits = isinstance(given, int) and not isinstance(given, bool) and least <= given <= _LARGEST
+    if not fits:
         wanted = f"a whole number from {least} on" + optional * ", or None"
         raise _wrong(what, wanted, f"{given!r:.80}")
 

@@ -12,12 +12,7 @@ from weakref import ReferenceType, WeakSet, WeakValueDictionary
 
 import aiohttp
 
-from rxtasks.arguments import (
-    check_callable,
-    check_count,
-    check_is,
-    check_text,
-)
+from rxtasks.arguments import check_count, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
@@ -78,7 +73,6 @@ class Client:
         check_count("retention", retention, optional=True)
         check_is("cadence", cadence, (Cadence, NoneType), "a Cadence, or None")
         check_is("timeouts", timeouts, (Timeouts, NoneType), "a Timeouts, or None")
-        check_callable("session_factory", session_factory)
         check_platform(platform)
         _check_hub(hub)
         self.platform = platform

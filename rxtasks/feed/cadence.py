@@ -121,8 +121,9 @@ class Cadence:
         check_callable("random", self.random, optional=False)
         check_number("jitter", self.jitter, zero=True, most=1.0)
         check_number("stretch", self.stretch, zero=True)
+        check_seconds("margin", self.margin, zero=True)
         for name in self.__slots__:
-            if name not in ("random", "jitter", "stretch"):
+            if name not in ("random", "jitter", "stretch", "margin"):
                 paced = name in _PAUSES
                 check_seconds(name, getattr(self, name), zero=not paced, endless=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from rxtasks.arguments import check_choice, check_is, check_list
+from rxtasks.arguments import check_callable, check_choice, check_fields, check_is, check_list
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment, InputRequest, Message
 
@@ -53,7 +53,13 @@ class Context:
         ask: Asking | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        check_is("text", text, str, "a str")
+        for name, given in ("text", text), ("task_id", task_id), ("agent_id", agent_id):
+            check_is(name, given, str, "a str")
+        check_list("history", history, Message, "a list of messages")
+        check_list("attachments", attachments, Attachment, "a list of Attachment")
+        check_fields("options", options if options is not None else {})
+        check_callable("ask", ask)
+        check_callable("is_cancelled", is_cancelled, optional=False)
         self.text: str = text
         self.history: tuple[Message, ...] = tuple(history)
         self.attachments: tuple[Attachment, ...] = tuple(attachments)

@@ -11,7 +11,7 @@ from typing import Any, Unpack, cast
 
 from aiohttp import web
 
-from rxtasks.arguments import check_count, check_is, check_path, check_seconds
+from rxtasks.arguments import check_count, check_flag, check_is, check_path, check_seconds
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.server.app import COUNTERS, STREAMS, Options, app
@@ -109,6 +109,7 @@ async def serve(
             not positive, or the certificate cannot be used.
         OSError: The port is taken, or the address is not one of this machine.
     """
+    check_flag("cancel_running", cancel_running)
     _check_place(host, port, certificate, private_key)
     _check(host, options, header_timeout=header_timeout, idle_timeout=idle_timeout, grace=grace)
     patience = Patience(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rxtasks.arguments import check_is, check_list, check_seconds, check_text
+from rxtasks.arguments import check_flag, check_is, check_list, check_seconds, check_text
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.feed.limits import TICK
 from rxtasks.models import (
@@ -34,7 +34,7 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
-from rxtasks.testing.steps import Scripted, Step, status, user
+from rxtasks.testing.steps import Scripted, Step, check_scripts, status, user
 from rxtasks.testing.streaming import ScriptedStream
 from rxtasks.testing.timeline import (
     Happening,
@@ -106,9 +106,9 @@ class ScriptedPlatform:
         Raises:
             ConfigurationError: A script is no list of steps, or something is of another kind.
         """
-        own = agents or {}
-        for script in (*scripts, *(each for several in own.values() for each in several)):
-            check_list("a script", script, Step, "a list of steps, as in [at(1, ...), at(2, ...)]")
+        check_scripts(scripts, agents)
+        for name, flag in ("counted", counted), ("queued", queued), ("numbered", numbered):
+            check_flag(name, flag)
         check_list("history", history, (Message, Metadata, Hint), "a list of messages")
         check_is("capabilities", capabilities, (Capabilities, NoneType), "a Capabilities, or None")
         check_seconds("latency", latency, zero=True)

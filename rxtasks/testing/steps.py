@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rxtasks.arguments import check_choice, check_count, check_list, check_seconds, check_text
+from rxtasks.arguments import (
+    check_choice,
+    check_count,
+    check_fields,
+    check_is,
+    check_list,
+    check_seconds,
+    check_text,
+)
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -27,6 +35,7 @@ __all__ = [
     "Step",
     "agent",
     "at",
+    "check_scripts",
     "error",
     "hint",
     "status",
@@ -46,6 +55,30 @@ class Step:
 
     after: float
     items: tuple[Scripted, ...]
+
+
+def check_scripts(
+    scripts: Sequence[Sequence[Step]], agents: Mapping[str, Sequence[Sequence[Step]]] | None
+) -> None:
+    """Refuse scripts that are no lists of steps.
+
+    Raises:
+        ConfigurationError: One of them is none, or `agents` is no mapping.
+    """
+    if agents is not None:
+        check_fields("agents", agents)
+        scripts = [*scripts, *(script for several in agents.values() for script in several)]
+    for script in scripts:
+        check_list("a script", script, Step, "a list of steps, as in [at(1, ...), at(2, ...)]")
+
+
+def _id(given: object) -> str:
+    return check_text("the id of a message", given)
+
+
+def _text(given: str) -> str:
+    check_is("the text of a message", given, str, "a str")
+    return given
 
 
 def at(after: float, *items: Scripted) -> Step:
@@ -69,23 +102,25 @@ def status(
         ConfigurationError: It is no word.
     """
     check_text("the word of a status", word)
+    check_list("requests", requests, InputRequest, "a list of InputRequest")
+    check_count("turn", turn, least=0, optional=True)
     known = TaskStatus(word) if word in tuple(TaskStatus) else None
     return Metadata(platform_state=word, status=known, requests=tuple(requests), turn=turn)
 
 
 def user(message_id: str, text: str) -> UserMessage:
     """Make a user's message."""
-    return UserMessage(text, id=message_id)
+    return UserMessage(_text(text), id=_id(message_id))
 
 
 def agent(message_id: str, text: str) -> AgentMessage:
     """Make a finished message of the agent."""
-    return AgentMessage(text, id=message_id)
+    return AgentMessage(_text(text), id=_id(message_id))
 
 
 def error(message_id: str, text: str) -> AgentErrorMessage:
     """Make a failure of the agent."""
-    return AgentErrorMessage((text,), text, id=message_id)
+    return AgentErrorMessage((_text(text),), text, id=_id(message_id))
 
 
 def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMessage:
@@ -95,17 +130,17 @@ def tool(message_id: str, name: str, state: str, output: Any = None) -> ToolMess
         ConfigurationError: There is no such state.
     """
     check_choice("the state of a tool", state, tuple(ToolStatus))
-    return ToolMessage(name, status=ToolStatus(state), output=output, id=message_id)
+    return ToolMessage(_text(name), status=ToolStatus(state), output=output, id=_id(message_id))
 
 
 def typing(message_id: str, text: str) -> TypingMessage:
     """Make a delta of a message's text."""
-    return TypingMessage(text, id=message_id)
+    return TypingMessage(_text(text), id=_id(message_id))
 
 
 def thinking(message_id: str, text: str) -> ThinkingMessage:
     """Make a delta of the thoughts before a message."""
-    return ThinkingMessage(text, id=message_id)
+    return ThinkingMessage(_text(text), id=_id(message_id))
 
 
 def hint() -> Hint:

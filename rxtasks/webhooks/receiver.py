@@ -15,7 +15,7 @@ from aiohttp import ClientPayloadError, web
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxtasks.arguments import check_callable, check_count, check_is, check_seconds
+from rxtasks.arguments import check_callable, check_count, check_is, check_seconds, check_text
 from rxtasks.errors import WebhookVerificationError
 from rxtasks.webhooks.deliveries import Deliveries, Home, delivery_log
 from rxtasks.webhooks.delivery import WebhookDelivery
@@ -185,6 +185,9 @@ class WebhookReceiver:
         Raises:
             RuntimeError: This is not the loop on which the receiver was first observed.
         """
+        check_text("task_id", task_id)
+        check_callable("on_hint", on_hint, optional=False)
+        check_callable("on_end", on_end, optional=False)
         loop = self._home.loop
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError("a receiver is observed on one event loop, and this is another one")

@@ -121,6 +121,10 @@ class StandardWebhooks(Struct, frozen=True):
     )
     status_names: tuple[str, ...] = ("status", "state")
 
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_list(name, getattr(self, name), str, "a tuple of str")
+
     def key(self, secret: str | bytes) -> SigningKey:
         """Make a key of a secret: base64 with or without `whsec_`, or the very bytes."""
         if isinstance(secret, bytes):

@@ -14,7 +14,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from rxtasks.arguments import check_count, check_is, check_seconds
+from rxtasks.arguments import check_count, check_flag, check_is, check_seconds
 from rxtasks.errors import ConfigurationError
 from rxtasks.webhooks.addresses import is_public
 from rxtasks.webhooks.schemes import STANDARD, Scheme, check_scheme
@@ -85,6 +85,7 @@ class WebhookSender:
         Raises:
             ConfigurationError: A secret is none, or a bound is not positive or too large.
         """
+        check_flag("allow_private", allow_private)
         check_count("at_once", at_once)
         check_count("most", most)
         check_seconds("give_up_after", give_up_after, most=3600.0)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import aiohttp
 
-from rxtasks.arguments import check_callable, check_count, check_seconds
+from rxtasks.arguments import check_callable, check_count, check_flag, check_is, check_seconds
 
 __all__ = ["HttpOptions", "Purpose", "Timeouts", "new_session"]
 
@@ -59,6 +59,8 @@ class HttpOptions:
 
     def __post_init__(self) -> None:
         check_callable("session_factory", self.session_factory)
+        check_is("timeouts", self.timeouts, Timeouts, "a Timeouts")
+        check_flag("trust_env", self.trust_env)
         check_count("max_answer_size", self.max_answer_size)
 
 

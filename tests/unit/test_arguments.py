@@ -46,6 +46,7 @@ from rxtasks.platforms import Gateway, Local, OpenCode, Relevance, Swarmlord
 from rxtasks.platforms.base import AgentRef, Capabilities, TaskRef
 from rxtasks.platforms.relevance import EmbedKey
 from rxtasks.server import app, serve
+from rxtasks.server.limits import Rates
 from rxtasks.testing import (
     Driven,
     FakeServer,
@@ -53,8 +54,12 @@ from rxtasks.testing import (
     agent,
     at,
     check_stream,
+    error,
     status,
+    thinking,
     tool,
+    typing,
+    user,
 )
 from rxtasks.testing import usage as used
 from rxtasks.webhooks import (
@@ -186,7 +191,11 @@ async def test_what_is_no_count_is_refused(make: Make, name: str, takes: str, wr
 
 NO_TEXT = "is a str.*, not "
 EMPTY = "is empty"
+NO_FLAG = "is True or False, not "
 NO_FUNCTION = "is a function.*, not "
+
+WATCH: dict[str, Any] = {"task_id": "t", "on_hint": print, "on_end": print}
+WORDS: tuple[Make, ...] = (agent, user, error, typing, thinking)
 
 CALLS: list[tuple[Make, dict[str, Any], str]] = [
     # a client
@@ -323,9 +332,38 @@ CALLS: list[tuple[Make, dict[str, Any], str]] = [
     (Driven, {"stream": Observable(), "emit": 5}, NO_FUNCTION),
     (Driven, {"stream": Observable(), "emit": print, "opened": 5}, NO_FUNCTION),
     (Driven, {"stream": Observable(), "emit": print, "others": 5}, "a list of Observables"),
+    *((word, {"message_id": 5, "text": "a"}, NO_TEXT) for word in WORDS),
+    *((word, {"message_id": "m", "text": None}, NO_TEXT) for word in WORDS),
+    (tool, {"message_id": "", "name": "n", "state": "running"}, EMPTY),
+    (tool, {"message_id": "t", "name": 5, "state": "running"}, NO_TEXT),
+    (status, {"word": "action", "requests": ["r"]}, "a list of InputRequest; one of the items is"),
+    (status, {"word": "idle", "turn": 1.5}, "turn is a whole number from 0 on, or None"),
+    *((ScriptedPlatform, {name: "no"}, NO_FLAG) for name in ("counted", "queued", "numbered")),
+    # a word for a flag, and half a character
+    (client, {"trust_env": "no"}, NO_FLAG),
+    (HttpOptions, {"timeouts": 5}, "timeouts is a Timeouts, not int"),
+    (Relevance, {**KEYS, "streaming": "no"}, NO_FLAG),
+    (Swarmlord, {"api_key": "k", "streaming": 0}, NO_FLAG),
+    (WebhookSender, {"secret": SECRET, "allow_private": "no"}, NO_FLAG),
+    (client().task, {"ref": "a\ud800"}, "is no Unicode text: it holds half a character"),
+    (OpenCode, {"password": "a\ud800"}, "password is no Unicode text"),
+    (Rates, {"rate": 1.0, "burst": 10**400, "clock": print}, "burst is a whole number from 1 on"),
+    (StandardWebhooks, {"task_names": "id"}, "task_names is a tuple of str, not str"),
+    *(
+        (WebhookReceiver(SECRET).watch, {**WATCH, **one}, said)
+        for one, said in (
+            ({"task_id": 5}, NO_TEXT),
+            ({"on_hint": None}, NO_FUNCTION),
+            ({"on_end": 5}, NO_FUNCTION),
+        )
+    ),
     # operators, and an agent alone
     (until_settled, {"task": "t-1"}, "is a task, not str"),
-    (Context, {"text": 5}, "text is a str, not int"),
+    *((Context, {name: 5}, NO_TEXT) for name in ("text", "task_id", "agent_id")),
+    *((Context, {name: 5}, NO_FUNCTION) for name in ("ask", "is_cancelled")),
+    (Context, {"history": "Hello"}, "history is a list of messages, not str"),
+    (Context, {"attachments": ["a.txt"]}, "a list of Attachment; one of the items is str"),
+    (Context, {"options": 5}, "options is a mapping, not int"),
 ]
 
 
@@ -460,6 +498,7 @@ async def test_only_observables_are_merged() -> None:
     ("given", "said"),
     [
         ({"host": 5}, "host is a str, not int"),
+        ({"cancel_running": "no"}, "cancel_running is True or False, not str"),
         *(({"port": each}, "port is a whole number from 0 on") for each in (-1, "80", True, None)),
         ({"port": 65_536}, "port is at most 65535, not 65536"),
         ({"certificate": 5}, "certificate is a Path or a str, not int"),

@@ -72,6 +72,9 @@ class OpenCode:
         parsed = parse_url(url, what=f"the URL of {NAME}")
         check_is("username", username, str, "a str")
         check_is("password", password, (str, NoneType), "a str, or None")
+        for name, given in ("username", username), ("password", password):
+            if given:
+                check_text(name, given)
         if ":" in username or (password is not None and not (password and username)):
             raise ConfigurationError(
                 "the username has no colon in it, and neither is it empty nor the password: "

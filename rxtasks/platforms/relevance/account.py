@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from rxtasks.arguments import check_callable, check_is
+from rxtasks.arguments import check_callable, check_flag, check_is
 from rxtasks.errors import AgentNotFound, ClientClosed, ConfigurationError, DecodeError
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import AgentRef
@@ -76,6 +76,7 @@ class Account:
             check_is(name, given, (str, NoneType), "a str")
         check_is("embed_key", embed_key, (EmbedKey, NoneType), "an EmbedKey, or None")
         check_callable("on_upload", on_upload)
+        check_flag("streaming", streaming)
         if embed_key is not None:
             if any(given is not None for given in (region, project, api_key)):
                 raise ConfigurationError("an embed key has its region and project: give it alone")

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Any, Self
 from urllib.parse import quote
 
-from rxtasks.arguments import check_callable, check_is, check_text
+from rxtasks.arguments import check_callable, check_flag, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.files import Progress
@@ -55,6 +55,7 @@ class Account:
         check_is("api_key", api_key, (str, NoneType), "a str, or None")
         check_is("base_url", base_url, (str, NoneType), "a str, or None")
         check_callable("on_upload", on_upload)
+        check_flag("streaming", streaming)
         key = (api_key if api_key is not None else os.environ.get(_KEY, "")).strip()
         if not key:
             raise ConfigurationError(
