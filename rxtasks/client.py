@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Self
 from weakref import ReferenceType, WeakSet, WeakValueDictionary
 
 import aiohttp
 
+from rxtasks.arguments import check_count, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
@@ -21,6 +22,7 @@ from rxtasks.feed.limits import Limits
 from rxtasks.feed.shared import SharedStream
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import AgentRef, Platform, TaskRef
+from rxtasks.platforms.checks import check_platform
 from rxtasks.task import Task
 from rxtasks.wire.http import HttpOptions, Timeouts
 
@@ -64,16 +66,15 @@ class Client:
             hub: Shares the feeds with the clients of other processes (`rxtasks.hub.RedisHub`).
 
         Raises:
-            ConfigurationError: A bound is less than 1.
+            ConfigurationError: A bound is less than 1, or something is of another kind.
         """
-        bounds = {"max_streams": max_streams, "max_polls": max_polls, "retention": retention}
-        for name, bound in bounds.items():
-            _check_bound(name, bound)
-        if not hasattr(platform, "capabilities"):
-            raise ConfigurationError(
-                "a client needs a platform, as in Client(Local(agents=...)), "
-                f"not a {type(platform).__name__}"
-            )
+        check_count("max_streams", max_streams)
+        check_count("max_polls", max_polls)
+        check_count("retention", retention, optional=True)
+        check_is("cadence", cadence, (Cadence, NoneType), "a Cadence, or None")
+        check_is("timeouts", timeouts, (Timeouts, NoneType), "a Timeouts, or None")
+        check_platform(platform)
+        _check_hub(hub)
         self.platform = platform
         self.limits: Limits = Limits(
             cadence or Cadence(), max_polls=max_polls, max_streams=max_streams
@@ -126,7 +127,7 @@ class Client:
 
     def agent(self, agent_id: str) -> AgentHandle:
         """Name an agent; nothing is requested."""
-        return AgentHandle(self, AgentRef(_checked(agent_id, "an agent")))
+        return AgentHandle(self, AgentRef(check_text("the id of an agent", agent_id)))
 
     def workforce(self, workforce_id: str) -> AgentHandle:
         """Name a workforce; nothing is requested.
@@ -136,7 +137,9 @@ class Client:
         """
         if not self.platform.capabilities.workforces:
             raise UnsupportedOperation(f"{self.platform.name} has no workforces")
-        return AgentHandle(self, AgentRef(_checked(workforce_id, "a workforce"), "workforce"))
+        return AgentHandle(
+            self, AgentRef(check_text("the id of a workforce", workforce_id), "workforce")
+        )
 
     def task(self, ref: str) -> Task:
         """Open a task by its `ref`, or by its id where the platform needs no more.
@@ -146,7 +149,7 @@ class Client:
         Raises:
             ConfigurationError: The platform also needs the task's agent.
         """
-        return self.task_for(TaskRef.parse(_checked(ref, "a task")))
+        return self.task_for(TaskRef.parse(check_text("the id of a task", ref)))
 
     def task_for(self, ref: TaskRef) -> Task:
         """Open a task by a parsed reference."""
@@ -254,7 +257,7 @@ class AgentHandle:
 
     def task(self, task_id: str) -> Task:
         """Open a task of this agent by its id; nothing is requested."""
-        return self._client.task_for(TaskRef(_checked(task_id, "a task"), self._ref))
+        return self._client.task_for(TaskRef(check_text("the id of a task", task_id), self._ref))
 
     async def tasks(
         self,
@@ -273,9 +276,12 @@ class AgentHandle:
             limit: At most so many.
 
         Raises:
-            ConfigurationError: There is no such status, or no such order.
+            ConfigurationError: There is no such status, or no such order, or `limit` is negative.
         """
         self._client.limits.check_open()
+        check_count("limit", limit, least=0, optional=True)
+        for name, given in ("search", search), ("sort", sort):
+            check_is(name, given, (str, NoneType), "a str, or None")
         wanted = _status(status)
         pages = self._client.platform.list_tasks(
             self._ref, status=wanted, search=search, sort=sort, limit=limit
@@ -293,9 +299,11 @@ class AgentHandle:
                     yield task
 
 
-def _check_bound(name: str, bound: object) -> None:
-    if bound is not None and not (isinstance(bound, int) and bound >= 1):
-        raise ConfigurationError(f"{name} is a number from 1 on, not {bound!r}")
+def _check_hub(hub: object) -> None:
+    if hub is not None and not callable(getattr(hub, "tell", None)):
+        raise ConfigurationError(
+            f"a hub is a RedisHub(url), not {type(hub).__name__}: leave it out to have none"
+        )
 
 
 def _status(status: TaskStatus | str | None) -> TaskStatus | None:
@@ -306,11 +314,3 @@ def _status(status: TaskStatus | str | None) -> TaskStatus | None:
     except ValueError:
         names = ", ".join(TaskStatus)
         raise ConfigurationError(f"there is no status {status!r}; there are {names}") from None
-
-
-def _checked(name: str, what: str) -> str:
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"the id of {what} is a str, not {type(name).__name__}")
-    if not name.strip():
-        raise ConfigurationError(f"the id of {what} is empty")
-    return name

@@ -140,7 +140,8 @@ class TaskTimeout(RxTasksError, TimeoutError):
 
     Attributes:
         status: The last status that was seen.
-        fault: The last fault that was seen, or None.
+        fault: The newest fault that stood then, as a poll that failed while none has been answered
+            since; None if all worked. What is over is on the stream `errors` alone.
     """
 
     def __init__(self, message: str, *, status: TaskStatus, fault: TaskFault | None = None) -> None:

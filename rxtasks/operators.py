@@ -14,6 +14,7 @@ from reactivex import operators as ops
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.observer import AutoDetachObserver
 
+from rxtasks.arguments import check_is
 from rxtasks.models import AgentMessage, Message, TypingMessage
 from rxtasks.streams.scheduler import LoopScheduler
 from rxtasks.streams.stream import EventStream, Stream, watch_settled
@@ -121,7 +122,12 @@ def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
 
     `reactivex.merge` does not: what is derived from it falls back on timer threads. Completes when
     all of them have, errors with the first of them that does.
+
+    Raises:
+        ConfigurationError: One of them is no Observable.
     """
+    for source in (first, *others):
+        check_is("each of what is merged", source, Observable, "an Observable")
     return first.pipe(ops.merge(*others))
 
 
@@ -130,7 +136,11 @@ def until_settled(task: HasEvents) -> Callable[[Observable[T]], Observable[T]]:
 
     A turn that has ended already completes it after what its source replays. Errors with its
     source, and when the task cannot be watched any more.
+
+    Raises:
+        ConfigurationError: It is no task.
     """
+    check_is("what until_settled takes", getattr(task, "events", task), EventStream, "a task")
 
     def operator(source: Observable[T]) -> Observable[T]:
         def subscribe(

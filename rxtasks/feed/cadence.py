@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rxtasks.arguments import check_callable, check_number, check_seconds
 from rxtasks.models import TaskStatus
 
 __all__ = ["Budget", "Cadence", "Carried", "Facts", "What"]
@@ -22,6 +23,7 @@ Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
 
 _TICK = 0.001  # seconds that a timer may fire early
 _FLOWING = 2.5  # times as long as else at most, while a stream brings the text of a message
+_PAUSES = ("fastest", "running_metadata", "running_messages", "waiting", "idle", "safety", "tool")
 _LONG_TOOL = 60.0  # seconds after which a tool is looked at the less often, the longer it takes
 
 
@@ -108,6 +110,22 @@ class Cadence:
     start_timeout: float = 30.0
     grace: float = 10.0
     random: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no pace.
+
+        Raises:
+            ConfigurationError: A time is negative, not a number, or 0 where polls would follow each
+                other without a pause; or `jitter` is more than 1.
+        """
+        check_callable("random", self.random, optional=False)
+        check_number("jitter", self.jitter, zero=True, most=1.0)
+        check_number("stretch", self.stretch, zero=True)
+        check_seconds("margin", self.margin, zero=True)
+        for name in self.__slots__:
+            if name not in ("random", "jitter", "stretch", "margin"):
+                paced = name in _PAUSES
+                check_seconds(name, getattr(self, name), zero=not paced, endless=True)
 
     def next_delay(self, facts: Facts) -> float:
         """Say how many seconds to wait for the next poll of `facts.what`.

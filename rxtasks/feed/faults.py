@@ -1,6 +1,8 @@
-"""Which failures of a poll end the watching."""
+"""What follows from faults: which failure of a poll ends the watching, and which faults stand."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rxtasks.errors import (
     AgentNotFound,
@@ -12,8 +14,9 @@ from rxtasks.errors import (
     TransportError,
     UnsupportedOperation,
 )
+from rxtasks.models import TransportFault
 
-__all__ = ["Refusals", "longest_wait"]
+__all__ = ["Refusals", "longest_wait", "newest"]
 
 _UNREACHED = 5.0  # seconds
 
@@ -24,6 +27,11 @@ def longest_wait(error: Exception | None) -> float | None:
     A server that nobody reaches is not in need of a rest, and may be back at any moment.
     """
     return _UNREACHED if isinstance(error, TransportError) else None
+
+
+def newest(faults: Sequence[TransportFault], fault: TransportFault) -> tuple[TransportFault, ...]:
+    """Add a fault to the newest ones of each source, the last of which is the newest of all."""
+    return (*(other for other in faults if other.source != fault.source), fault)
 
 
 class Refusals:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import msgspec
 from reactivex.abc import DisposableBase
 
 from rxtasks.errors import (
@@ -14,7 +15,9 @@ from rxtasks.errors import (
     TaskNotFound,
 )
 from rxtasks.feed.hints import Attached, HintSource
+from rxtasks.feed.turn import TurnState
 from rxtasks.feed.watching import Watching
+from rxtasks.models import TaskStatus, TransportFault
 from rxtasks.platforms.base import Accepted, Metadata, TaskRef
 
 __all__ = ["Feed"]
@@ -33,8 +36,19 @@ class Feed(Watching):
     def end(self) -> None:
         """The task was deleted: its streams complete, later ones after the log."""
         self._stop()
+        self._end_turn()
         self.log.complete(ended=True)
         self._waiters.wake(self._gone())
+
+    def _end_turn(self) -> None:
+        """Tell that a turn which had not ended was cancelled along with its task."""
+        state, status = self.state, self.state.info.status
+        if status.is_final or status is TaskStatus.IDLE:
+            return
+        turn = state.turn
+        turn.word, turn.state, turn.failure = TaskStatus.CANCELLED, TurnState.SETTLED, None
+        state.info = msgspec.structs.replace(state.info, requests=())
+        self._outlet.append(state.advance(self._limits.now()).values)
 
     def ending(self) -> AbstractContextManager[None]:
         """Make who waits for a result wait for what becomes of the task: it is cancelled first."""
@@ -106,6 +120,16 @@ class Feed(Watching):
             self.poke()
 
     # ------------------------------------------------------------------ waiting
+
+    @property
+    def standing_fault(self) -> TransportFault | None:
+        """The newest fault that still stands: what has failed has not worked since."""
+        stands = {
+            "poll": self._poller.failing,
+            "stream": self._stream.lost_at is not None,
+            "hub": True,  # it goes from the list when the hub is back
+        }
+        return next((f for f in reversed(self._faults) if stands.get(f.source)), None)
 
     async def wait_settled(self) -> None:
         """Wait until the latest turn has ended and been reconciled, however long that takes.

@@ -68,6 +68,7 @@ class HubFeed(HubMember):
         self._tell(Told(uuid.uuid4().hex, what="deleted"))
         self._hub.delete(self._name_in_hub)
         if self._share is None or self._alone:
+            self._apart()
             super().end()
 
     async def poll(self, want: Want) -> None:
@@ -75,6 +76,16 @@ class HubFeed(HubMember):
         self._looked = self._looked or not self.active
         self._apart()
         await super().poll(want)
+
+    @property
+    def standing_fault(self) -> TransportFault | None:
+        """The newest fault that still stands: what has failed has not worked since."""
+        if self.active:
+            return super().standing_fault
+        told = self._shared.last_fault
+        if isinstance(told, TransportFault) and self.seen.connection == "reconnecting":
+            return told  # of the process that leads
+        return next((fault for fault in self._faults if fault.source == "hub"), None)
 
     async def wait_settled(self) -> None:
         """Wait until the latest turn has ended and been reconciled, however long that takes.

@@ -10,6 +10,7 @@ import logging
 import msgspec
 
 from rxtasks.errors import RxTasksError, TransportError
+from rxtasks.feed.faults import newest
 from rxtasks.feed.hub import Outgoing, Place
 from rxtasks.feed.hub_telling import HubTelling
 from rxtasks.feed.outbox import Outbox
@@ -24,7 +25,7 @@ from rxtasks.feed.record import (
 )
 from rxtasks.feed.state import State
 from rxtasks.feed.turn import TurnState
-from rxtasks.models import FatalFault, TaskFault, TransportFault
+from rxtasks.models import FatalFault, TransportFault
 
 __all__ = ["HubMember"]
 
@@ -38,7 +39,6 @@ class HubMember(HubTelling):
     """Leads or follows, as the hub wants it to."""
 
     state: RecalledState  # pyright: ignore[reportIncompatibleVariableOverride]
-    last_fault: TaskFault | None
 
     # ------------------------------------------------------------------ roles
 
@@ -148,7 +148,7 @@ class HubMember(HubTelling):
             retry_in=retry_in,
             cause=TransportError(f"Redis cannot be reached: {error}"),
         )
-        self.last_fault = fault
+        self._faults = newest(self._faults, fault)
         if not self._hub.falls_back:
             self.log.announce(fault)
             return
@@ -186,6 +186,7 @@ class HubMember(HubTelling):
         """It belongs to those who watch the task; the log up to now follows."""
         self._step_down()
         self._alone = False
+        self._faults = ()
         self._shared.join(place, attended=attended)
         self.state = self._shared.replica.state
 
@@ -201,7 +202,6 @@ class HubMember(HubTelling):
         if not self.leading:
             self.state = self._shared.replica.state
         self._shared.take(position, entry)
-        self.last_fault = self._shared.last_fault
 
     def heard(self, position: str, data: bytes) -> None:
         """Read what a process tells the one that leads."""

@@ -143,6 +143,7 @@ class HubTelling(Feed):
             super().poke()
         elif told.what == "deleted":
             self._halt()
+            self._end_turn()
             self._outlet.complete(ended=True)
         else:
             super().hinted(ended=told.what == "ended-hint")

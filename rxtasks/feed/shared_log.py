@@ -40,7 +40,7 @@ class SharedLog:
         caught_up: All that was there at first has been read.
         attended: Others had watched the task before this process joined them.
         own: What the log of this process holds, where that is not the shared one.
-        last_fault: The newest fault.
+        last_fault: The newest fault of watching.
     """
 
     def __init__(
@@ -96,8 +96,11 @@ class SharedLog:
         self.replica.take(position, entry)
         for record in entry.records:
             for value in record.values:
-                if isinstance(value, TransportFault | FatalFault):
-                    self.last_fault = value
+                match value:
+                    case TransportFault(source="poll" | "stream") | FatalFault():
+                        self.last_fault = value
+                    case _:
+                        pass
             self._append(record)
             if self.caught_up and record.mark:
                 self._on_mark(record.mark)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from rxtasks.errors import RxTasksError
 from rxtasks.feed.cadence import Facts, What
-from rxtasks.feed.faults import Refusals
+from rxtasks.feed.faults import Refusals, newest
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.observed import Observed
@@ -20,7 +20,7 @@ from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.feed.waiters import Waiters
-from rxtasks.models import Connection, FatalFault, TaskFault, TaskInfo, TaskStatus, TransportFault
+from rxtasks.models import Connection, FatalFault, TaskInfo, TaskStatus, TransportFault
 from rxtasks.platforms.base import Batch, Platform, TaskRef, Want
 from rxtasks.streams.log import TaskLog
 
@@ -42,7 +42,6 @@ class Watching(Observed):
         ref: The task; None until it has been started.
         state: What is known of it.
         log: What has been seen of it.
-        last_fault: The newest fault.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Watching(Observed):
         self.state: State = self._state_of(info)
         self.log: TaskLog = TaskLog(self, retention=retention)
         self._outlet: Outlet = self.log
-        self.last_fault: TaskFault | None = None
+        self._faults: tuple[TransportFault, ...] = ()  # the newest of each source
         self._users = 0
         self._poller = Poller(limits, self)
         self._timers = Timers(limits)
@@ -130,10 +129,9 @@ class Watching(Observed):
 
     def _give_up(self, error: RxTasksError) -> None:
         """Tell the fault, then end everybody's stream; subscribing again tries anew."""
-        self.last_fault = FatalFault(error)
         self._failed = True
         self._halt()
-        self._outlet.append([self.last_fault])
+        self._outlet.append([FatalFault(error)])
         self._outlet.fail(error)
         self._wake(error)
 
@@ -292,7 +290,7 @@ class Watching(Observed):
 
     def fault(self, fault: TransportFault) -> None:
         """Tell a fault that will be made up for."""
-        self.last_fault = fault
+        self._faults = newest(self._faults, fault)
         self._outlet.append([fault])
         self._watch()
 

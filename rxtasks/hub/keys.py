@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rxtasks.arguments import check_text
+
 __all__ = ["Keys", "Names"]
 
 
@@ -22,7 +24,7 @@ class Names:
     """The keys of one hub; they begin with its prefix."""
 
     def __init__(self, prefix: str) -> None:
-        self.prefix: str = prefix
+        self.prefix: str = check_text("prefix", prefix)
         self.tasks: str = f"{prefix}:tasks"
 
     def of(self, name: str) -> Keys:

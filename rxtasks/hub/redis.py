@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from rxtasks.arguments import check_choice, check_seconds
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.hub import Member, Place
 from rxtasks.hub.keys import Names
@@ -70,12 +71,11 @@ class RedisHub:
         Raises:
             ConfigurationError: One of these cannot be.
         """
+        check_seconds("lease", lease)
+        check_seconds("keep", keep)
         if lease < 0.1 or keep < lease:
             raise ConfigurationError("lease is at least 0.1 s, and keep is no shorter than that")
-        if on_outage not in ("fallback", "wait"):
-            raise ConfigurationError(f'on_outage is "fallback" or "wait", not {on_outage!r}')
-        if not prefix:
-            raise ConfigurationError("the prefix is empty")
+        check_choice("on_outage", on_outage, ("fallback", "wait"))
         self.process: str = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.falls_back: bool = on_outage == "fallback"
         self._lease = lease

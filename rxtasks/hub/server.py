@@ -22,6 +22,7 @@ from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
 
+from rxtasks.arguments import check_text
 from rxtasks.errors import ConfigurationError
 from rxtasks.hub.scripts import APPEND, BEAT, DELETE, LEAVE
 
@@ -62,6 +63,7 @@ class Server:
         Raises:
             ConfigurationError: It is no such URL.
         """
+        check_text("the URL of a Redis server", url)
         self.run: str | None = None
         self.found: str | None = None
         self._patience = patience

@@ -53,7 +53,7 @@ def _is_mapping(given: object) -> bool:
 
 
 def _check(name: object, agent: object) -> None:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"an agent goes by a text, not by {name!r}: {_FORM}")
     function = agent
     if not inspect.isasyncgenfunction(agent):

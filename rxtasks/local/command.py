@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 
-from rxtasks.errors import ConfigurationError
+from rxtasks.arguments import check_count, check_fields, check_path, check_seconds
 from rxtasks.local.agents import Agent
 from rxtasks.local.context import Context
 from rxtasks.local.yields import Yield, message, tool_started
@@ -84,8 +84,12 @@ def command(
     Raises:
         ConfigurationError: A bound is out of range.
     """
-    if keep < 4 or not 0 <= grace <= 4:
-        raise ConfigurationError("keep is at least 4 characters, grace between 0 and 4 seconds")
+    if cwd is not None:
+        check_path("cwd", cwd)
+    if env is not None:
+        check_fields("env", env)
+    check_count("keep", keep, least=4)
+    check_seconds("grace", grace, zero=True, most=4.0)
 
     async def run(ctx: Context) -> AsyncIterator[Yield]:
         """Run a shell command."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from rxtasks.arguments import check_callable, check_choice, check_fields, check_is, check_list
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment, InputRequest, Message
 
@@ -52,6 +53,13 @@ class Context:
         ask: Asking | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
+        for name, given in ("text", text), ("task_id", task_id), ("agent_id", agent_id):
+            check_is(name, given, str, "a str")
+        check_list("history", history, Message, "a list of messages")
+        check_list("attachments", attachments, Attachment, "a list of Attachment")
+        check_fields("options", options if options is not None else {})
+        check_callable("ask", ask)
+        check_callable("is_cancelled", is_cancelled, optional=False)
         self.text: str = text
         self.history: tuple[Message, ...] = tuple(history)
         self.attachments: tuple[Attachment, ...] = tuple(attachments)
@@ -98,10 +106,11 @@ class Context:
             The answer, one of `options` if there are any.
 
         Raises:
-            ConfigurationError: The turn has ended, or nobody can be asked.
+            ConfigurationError: The turn has ended, nobody can be asked, or the question is none.
         """
-        if isinstance(options, str):
-            raise ConfigurationError(f"options are several answers: write [{options!r}]")
+        check_is("the prompt", prompt, str, "a str")
+        check_list("options", options, str, "several answers, a list of str")
+        check_choice("kind", kind, ("input", "approval"))
         if self._ask is None:
             raise ConfigurationError("nobody can be asked: this context belongs to no task")
         return await self._ask(prompt, tuple(options), kind)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
 
-__all__ = ["Said", "check_text", "digest_of", "loaded"]
+__all__ = ["Said", "check_unicode", "digest_of", "loaded"]
 
 
 class Said(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Said(Struct, frozen=True):
     digest: bytes
 
 
-def check_text(text: str) -> None:
+def check_unicode(text: str) -> None:
     """Refuse what cannot be written down.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from rxtasks.errors import ConfigurationError
+from rxtasks.arguments import check_count, check_seconds
 
 __all__ = ["Allowance", "Limits", "Slots"]
 
@@ -30,10 +30,8 @@ class Limits(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: One is not positive.
         """
-        for name in self.__struct_fields__:
-            limit = getattr(self, name)
-            if limit is not None and not limit > 0:
-                raise ConfigurationError(f"{name} is more than 0, or None for no limit: {limit!r}")
+        check_count("max_running", self.max_running, optional=True)
+        check_seconds("time_limit", self.time_limit, optional=True)
 
 
 class Slots:

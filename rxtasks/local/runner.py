@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from functools import partial
 
+from rxtasks.arguments import check_seconds
 from rxtasks.local.agents import Agent
 from rxtasks.local.limits import Allowance, Limits, Slots
 from rxtasks.local.state import TaskState
@@ -74,7 +75,12 @@ class Runner:
         turn.respond(request_id, answer)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until nothing runs, for so many seconds at most; nothing is cancelled."""
+        """Wait until nothing runs, for so many seconds at most; nothing is cancelled.
+
+        Raises:
+            ConfigurationError: That is no number of seconds.
+        """
+        check_seconds("the time to drain", seconds, zero=True, endless=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._running:

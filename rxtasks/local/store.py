@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rxtasks.arguments import check_callable
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.local.state import TICK, TaskState
 from rxtasks.local.yields import new_id
@@ -51,10 +52,8 @@ class Query(Struct, frozen=True, kw_only=True):
         """Refuse what cannot be asked.
 
         Raises:
-            ConfigurationError: There is no such order, or the limit is negative.
+            ConfigurationError: There is no such order.
         """
-        if self.limit is not None and self.limit < 0:
-            raise ConfigurationError(f"a limit is a number of tasks, not {self.limit}")
         if self.by not in ("created_at", "updated_at"):
             raise ConfigurationError(
                 f"tasks cannot be sorted by {self.sort!r}; there are 'created_at', "
@@ -76,6 +75,7 @@ class Store:
     """Holds the tasks in memory; what happens in them is told to their `TaskState`."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
+        check_callable("clock", clock, optional=False)
         self._clock = clock
         self._last = datetime.min.replace(tzinfo=UTC)
         self._tasks: dict[str, TaskState] = {}

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rxtasks.arguments import check_number
 from rxtasks.models import ToolStatus, Usage
 
 __all__ = [
@@ -70,11 +71,17 @@ class Thinking(Struct, frozen=True, gc=False):
 
     text: str
 
+    def __post_init__(self) -> None:
+        _text(self.text, "thinking()")
+
 
 class Typing(Struct, frozen=True, gc=False):
     """Some more of the agent's text; made by `typing()`."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        _text(self.text, "typing()")
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -82,12 +89,24 @@ class Said(Struct, frozen=True, gc=False):
 
     text: str | None = None
 
+    def __post_init__(self) -> None:
+        _optional(self.text, "message()")
+
 
 class Spending(Struct, frozen=True):
     """Tokens and US dollars that were used; made by `usage()`."""
 
     usage: Usage | None = None
     cost: float | None = None
+
+    def __post_init__(self) -> None:
+        used = self.usage
+        if used is not None and not isinstance(used, Usage):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"usage() takes a Usage of tokens, not {type(used).__name__}")
+        for name in Usage.__struct_fields__ if used is not None else ():
+            _number(getattr(used, name), f"the tokens `{name}` of a Usage", int)
+        if self.cost is not None:
+            _number(self.cost, "the cost in usage()", (int, float))
 
 
 class ToolRun(Struct, frozen=True, kw_only=True):
@@ -114,6 +133,12 @@ class ToolRun(Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
     sub_agent_id: str | None = None
     sub_task_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for text in (self.id, self.name):
+            _text(text, "a tool run")
+        for each in (self.tool_id, self.sub_agent_id, self.sub_task_id):
+            _optional(each, "each id of a tool run")
 
     def started(self, *, sub_task_id: str | None = None) -> ToolRun:
         """Give the state "it runs", for a run that was pending."""
@@ -153,23 +178,39 @@ def _text(text: object, function: str) -> str:
     return text
 
 
+def _number(number: object, what: str, kind: type | tuple[type, ...]) -> None:
+    if isinstance(number, bool) or not isinstance(number, kind):
+        raise TypeError(f"{what} is a number, not {type(number).__name__}")
+    check_number(what, number, zero=True, most=2.0**63)
+
+
+def _optional(text: object, function: str) -> None:
+    if text is not None:
+        _text(text, function)
+
+
 def thinking(text: str) -> Thinking:
     """Some more of the agent's thoughts; they become `thoughts` of its next message."""
-    return Thinking(_text(text, "thinking()"))
+    return Thinking(text)
 
 
 def typing(text: str) -> Typing:
     """Some more of the text that the agent is typing; `message()` finishes it."""
-    return Typing(_text(text, "typing()"))
+    return Typing(text)
 
 
 def message(text: str | None = None) -> Said:
     """A finished message. Without a text it is what was typed since the last message."""
-    return Said(None if text is None else _text(text, "message()"))
+    return Said(text)
 
 
 def usage(used: Usage | None = None, *, cost: float | None = None) -> Spending:
-    """Tokens, and US dollars, that this turn has used; several of them add up."""
+    """Tokens, and US dollars, that this turn has used; several of them add up.
+
+    Raises:
+        TypeError: `used` is no `Usage` of whole numbers, or `cost` no number.
+        ValueError: One of them is negative, or no finite number.
+    """
     return Spending(used, cost)
 
 
@@ -184,7 +225,7 @@ def tool_pending(
     """A tool run that has not begun yet."""
     return ToolRun(
         id=new_id("msg"),
-        name=_text(name, "a tool run"),
+        name=name,
         tool_id=tool_id,
         params=plain(params, f"the params of tool {name!r}"),
         sub_agent_id=sub_agent_id,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from rxtasks.arguments import check_is, check_path
 from rxtasks.errors import ConfigurationError
 from rxtasks.models.words import TaskStatus, ToolStatus
 
@@ -54,11 +56,11 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Take what is as good as `bytes` and as a `Path`, and refuse what is neither."""
         what = f"of the attachment {self.name!r}"
         force_setattr(self, "data", _as_bytes(what, self.data))
-        force_setattr(self, "path", _as_path(what, self.path))
-        _check_text(f"the name {what}", self.name)
+        if self.path is not None:
+            force_setattr(self, "path", check_path(f"the path {what}", self.path))
+        check_is(f"the name {what}", self.name, str, "a str")
         for field, text in ("content type", self.content_type), ("URL", self.url):
-            if text is not None:
-                _check_text(f"the {field} {what}", text)
+            check_is(f"the {field} {what}", text, (str, NoneType), "a str")
 
 
 def _as_bytes(what: str, data: object) -> bytes | None:
@@ -68,19 +70,6 @@ def _as_bytes(what: str, data: object) -> bytes | None:
         return bytes(data)
     hint = ": encode it, or give a file by its path" if isinstance(data, str) else ""
     raise ConfigurationError(f"the data {what} is bytes, not {type(data).__name__}{hint}")
-
-
-def _as_path(what: str, path: object) -> Path | None:
-    if path is None or isinstance(path, Path):
-        return path
-    if isinstance(path, str):
-        return Path(path)
-    raise ConfigurationError(f"the path {what} is a Path or a str, not {type(path).__name__}")
-
-
-def _check_text(what: str, text: object) -> None:
-    if not isinstance(text, str):
-        raise ConfigurationError(f"{what} is a str, not {type(text).__name__}")
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

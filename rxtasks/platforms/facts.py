@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+from rxtasks.errors import ConfigurationError
 from rxtasks.models import Delta, InputRequest, Message, TaskStatus, TransportFault, Usage
 
 __all__ = [
@@ -52,10 +53,19 @@ class TaskRef(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> TaskRef:
-        """Read what `str(ref)` gave; anything that has not that form is a bare task id."""
+        """Read what `str(ref)` gave; what does not begin like that is a bare task id.
+
+        Raises:
+            ConfigurationError: It is such a text, cut off.
+        """
         match text.split("/"):
             case ["agent" | "workforce" as kind, agent, task] if agent and task:
                 return cls(unquote(task), AgentRef(unquote(agent), kind))
+            case ["agent" | "workforce" as kind, *_]:
+                raise ConfigurationError(
+                    f"the reference {text!r:.80} is cut off, or was put together wrongly: it is "
+                    f'"{kind}/<its id>/<the id of the task>", as `task.ref` gives it'
+                )
             case _:
                 return cls(text)
 

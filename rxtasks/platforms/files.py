@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeAlias
 
+from rxtasks.arguments import check_callable
 from rxtasks.errors import ConfigurationError, TransportError
 from rxtasks.models import Attachment
 
@@ -65,8 +66,10 @@ async def reading(
     """Read the content for a request inside the block, and tell how far its sending has come.
 
     Raises:
-        ConfigurationError: The file cannot be read, or has changed since `size_of`.
+        ConfigurationError: The file cannot be read, or has changed since `size_of`; or `progress`
+            is no function.
     """
+    check_callable("on_upload", progress)
     failures: list[ConfigurationError] = []
     body = _told(attachment, size, progress, failures)
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rxtasks.errors import ConfigurationError, UnsupportedOperation
+from rxtasks.arguments import check_is, check_path, check_seconds
+from rxtasks.errors import UnsupportedOperation
 from rxtasks.local.agents import Agent, AgentInfo, checked, described
 from rxtasks.local.host import Host
 from rxtasks.local.limits import Limits
@@ -81,20 +81,19 @@ class Local:
                 closed along with the last client.
 
         Raises:
-            ConfigurationError: Something in `agents` is no agent, or a limit is not positive.
+            ConfigurationError: Something in `agents` is no agent, or an argument is no such thing.
         """
         self._agents = checked(agents)
         self._reports = Reports(webhooks)
         limits = Limits(max_running=max_running, time_limit=time_limit)
-        if not owner_timeout > 0:
-            raise ConfigurationError(f"owner_timeout is more than 0 seconds, not {owner_timeout}")
+        check_seconds("owner_timeout", owner_timeout)
+        self._host = Host(self._agents, clock, limits)
         if path is None:
-            self._host = Host(self._agents, clock, limits)
             return
         from rxtasks.local.disk.host import DurableHost  # noqa: PLC0415 - who needs no SQLite
 
         self._host = DurableHost(
-            self._agents, clock, limits, path=Path(path), owner_timeout=owner_timeout
+            self._agents, clock, limits, path=check_path("path", path), owner_timeout=owner_timeout
         )
 
     @property
@@ -297,8 +296,11 @@ class Local:
 
         Raises:
             ClientClosed: No client has entered.
+            ConfigurationError: `older_than` is no time, or a negative one.
         """
         self._host.check_open()
+        check_is("older_than", older_than, timedelta, "a timedelta")
+        check_seconds("older_than", older_than.total_seconds(), zero=True)
         return await self._host.prune(self._host.store.now() - older_than)
 
     async def _state(self, ref: TaskRef) -> TaskState:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from rxtasks.errors import RxTasksError, UnsupportedOperation
+from rxtasks.errors import ConfigurationError, RxTasksError, UnsupportedOperation
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
 from rxtasks.platforms.facts import Batch, Metadata, TaskRef
 
@@ -80,7 +80,15 @@ class Reports:
     """Watches tasks until they have settled, and hands what came of them to a sender."""
 
     def __init__(self, sender: WebhookSender | None) -> None:
-        """Make it; without a sender, nothing can be reported."""
+        """Make it; without a sender, nothing can be reported.
+
+        Raises:
+            ConfigurationError: It is no sender.
+        """
+        if sender is not None and not callable(getattr(sender, "deliver", None)):
+            raise ConfigurationError(
+                f"webhooks are delivered by a WebhookSender(secret), not a {type(sender).__name__}"
+            )
         self._sender = sender
         self._watched: dict[str, asyncio.Task[None]] = {}
 

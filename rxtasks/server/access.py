@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
+from rxtasks.arguments import check_callable
 from rxtasks.errors import TaskNotFound
 from rxtasks.task import Task
 
@@ -24,6 +25,8 @@ class Access:
     """Asks who may see which task."""
 
     def __init__(self, authorize: Authorize | None, started: Started | None) -> None:
+        check_callable("authorize", authorize)
+        check_callable("started", started)
         self._authorize = authorize
         self._started = started
 

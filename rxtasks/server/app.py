@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypedDict
 
 from aiohttp import web
 
+from rxtasks.arguments import check_count, check_is, check_seconds
 from rxtasks.client import Client
-from rxtasks.errors import ConfigurationError
 from rxtasks.server.access import Access, Authorize, Started
 from rxtasks.server.gate import Gate
 from rxtasks.server.guard import Guard
@@ -29,16 +29,6 @@ STREAMS: web.AppKey[EventStreams] = web.AppKey("rxtasks.streams", EventStreams)
 
 
 _KEYS = 4096  # idempotency keys that are remembered
-_BOUNDS = (
-    "heartbeat",
-    "max_lag",
-    "max_body",
-    "max_streams",
-    "rate",
-    "burst",
-    "keep_tasks",
-    "keep_for",
-)
 
 
 class Options(TypedDict, total=False):
@@ -100,10 +90,15 @@ def app(
         keep_for: For how many seconds.
 
     Raises:
-        ConfigurationError: A bound is not positive, or a token, a host or an origin is none.
+        ConfigurationError: A bound is not positive, or a token, a host or an origin is none, or
+            something is of another kind.
     """
-    bounds = (heartbeat, max_lag, max_body, max_streams, rate, burst, keep_tasks, keep_for)
-    _check_positive(dict(zip(_BOUNDS, bounds, strict=True)))
+    check_is("what is served", client, Client, "a Client, as in app(Client(platform))")
+    for name, times in ("heartbeat", heartbeat), ("max_lag", max_lag), ("keep_for", keep_for):
+        check_seconds(name, times)
+    for name, bound in ("max_body", max_body), ("keep_tasks", keep_tasks):
+        check_count(name, bound)
+    check_count("max_streams", max_streams, optional=True)
     guard = Guard(token=token, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
     kept = KeptTasks(most=keep_tasks, seconds=keep_for)
     slots = StreamSlots(max_streams, lambda request: guard.caller(request.headers, request.remote))
@@ -130,9 +125,3 @@ def _assembled(
     made.on_shutdown.append(stop)
     made.on_cleanup.append(stop)  # once more: what was under way may have kept a task
     return made
-
-
-def _check_positive(bounds: Mapping[str, float | None]) -> None:
-    for name, bound in bounds.items():
-        if bound is not None and not bound > 0:
-            raise ConfigurationError(f"{name} is more than 0, not {bound}")

@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from msgspec import Struct
 
+from rxtasks.arguments import check_is
 from rxtasks.errors import ConfigurationError
 
 __all__ = ["Guard", "Refusal", "is_loopback"]
@@ -64,10 +65,12 @@ class Guard:
                 is none.
         """
         self._tokens = _tokens(token)
-        if isinstance(allowed_hosts, str):
-            raise ConfigurationError(f"allowed_hosts are several: write [{allowed_hosts!r}]")
-        if isinstance(allowed_origins, str):
-            raise ConfigurationError(f"allowed_origins are several: write [{allowed_origins!r}]")
+        for name, given in ("allowed_hosts", allowed_hosts), ("allowed_origins", allowed_origins):
+            if isinstance(given, str):
+                raise ConfigurationError(f"{name} are several: write [{given!r}]")
+            check_is(name, given, Iterable, "a list of str")
+            for each in given:
+                check_is(f"each of {name}", each, str, "a str")
         self._any = False
         self._hosts: set[tuple[str, int | None]] = {(name, None) for name in _LOOPBACK}
         for host in allowed_hosts:
@@ -231,8 +234,10 @@ def is_loopback(host: str) -> bool:
 def _tokens(token: str | Iterable[str] | None) -> tuple[bytes, ...]:
     if token is None:
         return ()
+    check_is("token", token, Iterable, "a str, or a list of several")
     tokens = (token,) if isinstance(token, str) else tuple(token)
     for each in tokens:
+        check_is("a token", each, str, "a str")
         if not (each.isascii() and each.isprintable() and each.split()):
             raise ConfigurationError("a token has to be printable ASCII text, and not empty")
     if not tokens:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from rxtasks.arguments import check_count, check_number
 from rxtasks.errors import RateLimited
 
 __all__ = ["Rates", "StreamSlots"]
@@ -29,7 +30,12 @@ class Rates:
             burst: How many may come at once, before they are held to the rate; None: for two
                 seconds.
             clock: Tells the time, in seconds.
+
+        Raises:
+            ConfigurationError: A bound is not positive.
         """
+        check_number("rate", rate, optional=True)
+        check_count("burst", burst, optional=True)
         self._rate = rate
         self._burst = float(burst or max(1, round(2 * (rate or 1))))
         self._clock = clock

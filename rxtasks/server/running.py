@@ -7,10 +7,11 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from aiohttp import web
 
+from rxtasks.arguments import check_count, check_flag, check_is, check_path, check_seconds
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.server.app import COUNTERS, STREAMS, Options, app
@@ -20,6 +21,7 @@ from rxtasks.server.stream import Counters, EventStreams
 
 __all__ = ["Running", "serve"]
 
+_PORTS = 65_535
 _STOPPING = 5.0  # seconds that requests under way may still take
 _TELLING = 2.0  # seconds that it may take until streams were told what came of their tasks
 _UNREAD = 60.0  # seconds after which some of an answer has to be read
@@ -107,6 +109,8 @@ async def serve(
             not positive, or the certificate cannot be used.
         OSError: The port is taken, or the address is not one of this machine.
     """
+    check_flag("cancel_running", cancel_running)
+    _check_place(host, port, certificate, private_key)
     _check(host, options, header_timeout=header_timeout, idle_timeout=idle_timeout, grace=grace)
     patience = Patience(
         header=header_timeout,
@@ -128,6 +132,16 @@ async def serve(
         await runner.cleanup()
 
 
+def _check_place(host: object, port: object, *files: object) -> None:
+    check_is("host", host, str, "a str")
+    check_count("port", port, least=0)
+    if cast("int", port) > _PORTS:
+        raise ConfigurationError(f"port is at most {_PORTS}, not {port}")
+    for name, file in zip(("certificate", "private_key"), files, strict=True):
+        if file is not None:
+            check_path(name, file)
+
+
 def _check(host: str, options: Options, **times: float) -> None:
     """Check what `serve` was given, and let the server go by the name that it listens on."""
     if options.get("token") is None and not is_loopback(host):
@@ -135,8 +149,7 @@ def _check(host: str, options: Options, **times: float) -> None:
             f"{host!r} is within reach of other machines: give a token, or listen on 127.0.0.1"
         )
     for name, seconds in times.items():
-        if not (seconds > 0 or (seconds == 0 and name == "grace")):
-            raise ConfigurationError(f"{name} is a positive number of seconds, not {seconds}")
+        check_seconds(name, seconds, zero=name == "grace", endless=name == "grace")
     allowed = options.get("allowed_hosts", ())
     # A single text is refused further on, rather than taken for its letters.
     if host not in _WILDCARDS and not isinstance(allowed, str):

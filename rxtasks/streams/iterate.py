@@ -7,7 +7,8 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from rxtasks.errors import ConfigurationError, ReaderTooSlow, fresh
+from rxtasks.arguments import check_choice, check_count
+from rxtasks.errors import ReaderTooSlow, fresh
 from rxtasks.models import Message
 from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, View
 from rxtasks.streams.log import TaskLog
@@ -131,12 +132,8 @@ def check_bound(maxsize: int | None, overflow: str) -> None:
     Raises:
         ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
     """
-    if maxsize is not None and maxsize < 1:
-        msg = f"maxsize is the number of values to lag behind, at least 1, not {maxsize}"
-        raise ConfigurationError(msg)
-    if overflow not in _OVERFLOWS:
-        msg = f"overflow is one of {', '.join(_OVERFLOWS)}, not {overflow!r}"
-        raise ConfigurationError(msg)
+    check_count("maxsize", maxsize, optional=True)
+    check_choice("overflow", overflow, _OVERFLOWS)
 
 
 class Iteration(Generic[T]):

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from rxtasks.arguments import check_is
+
 __all__ = ["LoopScheduler"]
 
 
@@ -19,6 +21,7 @@ class LoopScheduler(AsyncIOScheduler):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        check_is("loop", loop, asyncio.AbstractEventLoop, "an event loop of asyncio")
         super().__init__(loop)
         self._epoch = datetime.now(UTC) - timedelta(seconds=loop.time())
 

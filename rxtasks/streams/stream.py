@@ -10,6 +10,7 @@ from reactivex import Observable, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.observable import ConnectableObservable
 
+from rxtasks.arguments import check_count
 from rxtasks.models import TaskEvent
 from rxtasks.streams.checks import check_observer
 from rxtasks.streams.entry import EVENTS, Entry, View
@@ -270,7 +271,11 @@ class EventStream(Stream[TaskEvent]):
         """The same stream from a position on, which is not included.
 
         If the log has been trimmed beyond that position, a `Gap` comes first.
+
+        Raises:
+            ConfigurationError: `seq` is no position: `TaskEvent.seq` is one, and 0 the beginning.
         """
+        check_count("seq", seq, least=0)
         return EventStream(self.log, after=seq)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
+from rxtasks.arguments import check_list, check_text
 from rxtasks.errors import ConfigurationError, UnsupportedOperation
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import Platform
 
 __all__ = ["check_message", "seconds"]
+
+_ATTACHMENTS = "a list of Attachment(name=..., path=...), for one file as well"
 
 
 def seconds(timeout: object) -> float | None:
@@ -19,8 +21,10 @@ def seconds(timeout: object) -> float | None:
     Raises:
         ConfigurationError: It is neither.
     """
-    if timeout is None or (isinstance(timeout, int | float) and not math.isnan(timeout)):
-        return timeout
+    if timeout is None:
+        return None
+    if isinstance(timeout, int | float) and not (isinstance(timeout, bool) or math.isnan(timeout)):
+        return timeout  # also a negative one: it is what was left of a time that is over
     raise ConfigurationError(f"timeout is a number of seconds or None, not {timeout!r}")
 
 
@@ -33,26 +37,18 @@ def check_message(
     """Refuse a message that the platform could not take.
 
     Raises:
-        ConfigurationError: Its text is none.
+        ConfigurationError: Its text, its attachments or its key are none.
         UnsupportedOperation: There are attachments or a key, and the platform takes none.
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"a message is a str, not {type(text).__name__}")
-    _check_attachments(attachments)
+    check_list("attachments", attachments, Attachment, _ATTACHMENTS)
     if attachments and not platform.capabilities.attachments:
         raise UnsupportedOperation(f"{platform.name} takes no attachments")
+    if idempotency_key is not None:
+        check_text("idempotency_key", idempotency_key, "leave it out")
     if idempotency_key is not None and not platform.capabilities.idempotency:
         raise UnsupportedOperation(
             f"{platform.name} knows no keys, so a repetition would do the work twice: leave "
             "`idempotency_key` out"
-        )
-
-
-def _check_attachments(given: object) -> None:
-    listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    each = cast("Sequence[object]", given) if listed else ()
-    if not listed or not all(isinstance(one, Attachment) for one in each):
-        raise ConfigurationError(
-            "attachments are a list of Attachment(name=..., path=...), for one file as well, "
-            f"not {given!r:.80}"
         )

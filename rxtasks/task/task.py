@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Any, Literal
 
 import msgspec
 
+from rxtasks.arguments import check_is, check_text
 from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.sending import deliver
@@ -65,7 +67,7 @@ class Task(Watched):
             timeout: Seconds to wait; None: any time.
 
         Raises:
-            TaskTimeout: The turn has not ended in time.
+            TaskTimeout: The turn has not ended in time; it names a fault that stands.
             ConfigurationError: The task has not been started, or `timeout` is no number.
             TaskNotFound: It is gone.
             AuthenticationError: The credentials are refused for good.
@@ -81,8 +83,8 @@ class Task(Watched):
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            fault = feed.last_fault
-            because = f"; the last fault was: {fault}" if fault is not None else ""
+            fault = feed.standing_fault
+            because = f"; this fault stands: {fault}" if fault is not None else ""
             raise TaskTimeout(
                 f"task {self.id} was still {self.status} after {timeout} s{because}",
                 status=self.status,
@@ -121,8 +123,10 @@ class Task(Watched):
             after: An aware datetime.
 
         Raises:
-            ConfigurationError: `after` has no time zone, or the task has not been started.
+            ConfigurationError: `after` is no datetime or has no time zone, or the task has not
+                been started.
         """
+        check_is("after", after, (datetime, NoneType), "a datetime, or None")
         if after is not None and after.tzinfo is None:
             raise ConfigurationError("`after` needs a time zone, as in datetime.now(UTC)")
         snapshot = await self._owner.platform.snapshot(
@@ -203,6 +207,8 @@ class Task(Watched):
         agent, platform = self._agent, self._owner.platform
         if self._feed.ref is not None or agent is None:
             raise ConfigurationError(f"the task {self.id} has been started already: use send()")
+        if webhook is not None:
+            check_text("webhook", webhook, "leave it out")
         if webhook is not None and not platform.capabilities.webhooks:
             raise UnsupportedOperation(f"{platform.name} sends no webhooks: leave `webhook` out")
         self._owner.limits.check_open()
@@ -254,6 +260,8 @@ class Task(Watched):
             UnsupportedOperation: The platform cannot do that.
         """
         ref = self._open_ref()
+        check_text("request_id", request_id, "it is the `id` of one of `task.requests`")
+        check_is("answer", answer, str, "a str")
         self._require("respond", "answer requests")
         await self._owner.platform.respond(ref, request_id, answer)
         self._feed.poke()
@@ -262,7 +270,8 @@ class Task(Watched):
         """Clean up: cancel a running turn, then delete the task on the platform.
 
         Its streams complete, a pending `result` raises TaskNotFound, and later observers get the
-        log, then the end.
+        log, then the end. What was known of it stays known; the status of a turn that had not
+        ended is `cancelled`.
 
         Raises:
             UnsupportedOperation: The platform cannot do that; nothing was changed.
@@ -284,8 +293,9 @@ class Task(Watched):
             message: The `ToolMessage` of a tool that is an agent, or an `AgentRunMessage`.
 
         Raises:
-            ConfigurationError: The message names no task.
+            ConfigurationError: The message names no task, or is none.
         """
+        check_is("message", message, Message, "a ToolMessage or an AgentRunMessage")
         task_id = getattr(message, "sub_task_id", None) or getattr(message, "task_id", None)
         agent_id = getattr(message, "sub_agent_id", None) or getattr(message, "agent_id", None)
         if not task_id:

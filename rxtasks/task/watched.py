@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from reactivex.abc import DisposableBase
 
+from rxtasks.arguments import check_callable, check_choice
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.hints import HintSource
@@ -157,17 +158,15 @@ class Watched:
             A disposable that removes the listener.
 
         Raises:
-            ConfigurationError: There is no such kind.
+            ConfigurationError: There is no such kind, or the listener is no function.
         """
         streams: dict[str, Stream[Any]] = {
             "message": self.messages,
             "update": self.updates,
             "error": self.errors,
         }
-        if kind not in streams:
-            raise ConfigurationError(
-                f"there are listeners for {', '.join(streams)}, but not for {kind!r}"
-            )
+        check_choice("the kind of a listener", kind, tuple(streams))
+        check_callable("a listener", listener, optional=False)
         # A listener is not told when the stream fails: the fault itself is on "error".
         return streams[kind].subscribe(listener, _ignore)
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import Any
 
 import msgspec
 
+from rxtasks.arguments import check_flag, check_is, check_list, check_seconds, check_text
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.feed.limits import TICK
 from rxtasks.models import (
@@ -25,13 +27,14 @@ from rxtasks.platforms.base import (
     AgentRef,
     Batch,
     Capabilities,
+    Hint,
     Listed,
     Metadata,
     Snapshot,
     TaskRef,
     Want,
 )
-from rxtasks.testing.steps import Scripted, Step, status, user
+from rxtasks.testing.steps import Scripted, Step, check_scripts, status, user
 from rxtasks.testing.streaming import ScriptedStream
 from rxtasks.testing.timeline import (
     Happening,
@@ -99,7 +102,18 @@ class ScriptedPlatform:
             window: Seconds for which a stream with `resume="window"` can be resumed; later, and
                 with `resume="snapshot"`, a connection begins with the present state.
             numbered: Streams number their items; together with `resume="full"`.
+
+        Raises:
+            ConfigurationError: A script is no list of steps, or something is of another kind.
         """
+        check_scripts(scripts, agents)
+        for name, flag in ("counted", counted), ("queued", queued), ("numbered", numbered):
+            check_flag(name, flag)
+        check_list("history", history, (Message, Metadata, Hint), "a list of messages")
+        check_is("capabilities", capabilities, (Capabilities, NoneType), "a Capabilities, or None")
+        check_seconds("latency", latency, zero=True)
+        check_seconds("window", window, zero=True, endless=True)
+        check_text("word", word)
         self.capabilities: Capabilities = capabilities or Capabilities(
             stream="everything", resume="full"
         )

@@ -12,9 +12,11 @@ from typing import Literal, Self
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, web
 from yarl import URL
 
+from rxtasks.arguments import check_count, check_is, check_seconds
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Platform
+from rxtasks.platforms.checks import check_platform
 from rxtasks.server import serve
 
 __all__ = ["FakeServer"]
@@ -62,7 +64,11 @@ class FakeServer:
 
         Args:
             platform: What is served: a `ScriptedPlatform`, or a `Local` with agents.
+
+        Raises:
+            ConfigurationError: It is no platform.
         """
+        check_platform(platform)
         self.url: str = ""
         self.requests: list[str] = []
         self.open_streams: int = 0
@@ -86,6 +92,8 @@ class FakeServer:
         Raises:
             ConfigurationError: That is no status of a failure, or `times` is less than 1.
         """
+        check_count("status", status)
+        check_seconds("retry_after", retry_after, zero=True, optional=True)
         if not 400 <= status <= 599:
             raise ConfigurationError(f"a refusal has a status from 400 to 599, not {status}")
         self._add(_Fault("refuse", times, on, status=status, retry_after=retry_after))
@@ -123,8 +131,9 @@ class FakeServer:
             transport.abort()
 
     def _add(self, fault: _Fault) -> None:
-        if fault.left < 1 or fault.after < 0:
-            raise ConfigurationError("times is at least 1, and after at least 0")
+        check_count("times", fault.left)
+        check_count("after", fault.after, least=0)
+        check_is("on", fault.on, str, "a str")
         self._faults.append(fault)
 
     async def __aenter__(self) -> Self:

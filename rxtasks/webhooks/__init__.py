@@ -19,9 +19,10 @@ from rxtasks.errors import WebhookVerificationError
 from rxtasks.webhooks.deliveries import Deliveries
 from rxtasks.webhooks.delivery import WebhookDelivery
 from rxtasks.webhooks.receiver import WebhookReceiver
-from rxtasks.webhooks.schemes import Scheme, Stamp, StandardWebhooks, SwarmlordScheme, sign
+from rxtasks.webhooks.schemes import Scheme, Stamp, StandardWebhooks, SwarmlordScheme
 from rxtasks.webhooks.sender import WebhookSender
 from rxtasks.webhooks.signatures import SigningKey
+from rxtasks.webhooks.signing import sign
 
 __all__ = [
     "Deliveries",

@@ -15,11 +15,12 @@ from aiohttp import ClientPayloadError, web
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxtasks.errors import ConfigurationError, WebhookVerificationError
+from rxtasks.arguments import check_callable, check_count, check_is, check_seconds, check_text
+from rxtasks.errors import WebhookVerificationError
 from rxtasks.webhooks.deliveries import Deliveries, Home, delivery_log
 from rxtasks.webhooks.delivery import WebhookDelivery
 from rxtasks.webhooks.recent import Recent
-from rxtasks.webhooks.schemes import STANDARD, Scheme
+from rxtasks.webhooks.schemes import STANDARD, Scheme, check_scheme
 from rxtasks.webhooks.signatures import keys_of
 
 __all__ = ["WebhookReceiver"]
@@ -64,10 +65,11 @@ class WebhookReceiver:
         Raises:
             ConfigurationError: A secret is none, or a bound is not positive.
         """
-        bounds = {"tolerance": tolerance, "max_body": max_body, "remember": remember}
-        for name, bound in bounds.items():
-            if not bound > 0:
-                raise ConfigurationError(f"{name} is more than 0, not {bound}")
+        check_seconds("tolerance", tolerance, endless=True)
+        check_count("max_body", max_body)
+        check_count("remember", remember)
+        check_callable("clock", clock, optional=False)
+        check_scheme(scheme)
         self._keys = [scheme.key(each) for each in keys_of(secret)]
         self._scheme = scheme
         self._tolerance = tolerance
@@ -138,7 +140,10 @@ class WebhookReceiver:
 
         Raises:
             WebhookVerificationError: It is unsigned, wrongly signed, too old or malformed.
+            ConfigurationError: What you pass is no body of bytes, or no headers.
         """
+        check_is("the body", body, (bytes, bytearray), "the very bytes that came")
+        check_is("the headers", headers, Mapping, "a mapping")
         stamp = self._scheme.stamp(headers)
         late = self._clock() - stamp.time
         if abs(late) > self._tolerance:
@@ -180,6 +185,9 @@ class WebhookReceiver:
         Raises:
             RuntimeError: This is not the loop on which the receiver was first observed.
         """
+        check_text("task_id", task_id)
+        check_callable("on_hint", on_hint, optional=False)
+        check_callable("on_end", on_end, optional=False)
         loop = self._home.loop
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError("a receiver is observed on one event loop, and this is another one")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -13,21 +11,28 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import Struct
 
+from rxtasks.arguments import check_choice, check_list
 from rxtasks.errors import ConfigurationError, WebhookVerificationError
 from rxtasks.models import TaskStatus
 from rxtasks.webhooks.delivery import WebhookDelivery, find, parsed, status_of
 from rxtasks.webhooks.signatures import (
-    LAST,
     SigningKey,
     check,
     from_base64,
     from_hex,
     header,
-    keys_of,
     unix_time,
 )
 
-__all__ = ["STANDARD", "Scheme", "Stamp", "StandardWebhooks", "SwarmlordScheme", "sign"]
+__all__ = [
+    "STANDARD",
+    "Scheme",
+    "Stamp",
+    "StandardWebhooks",
+    "SwarmlordScheme",
+    "check_scheme",
+]
+
 
 Encoding = Literal["hex", "base64"]
 
@@ -116,6 +121,10 @@ class StandardWebhooks(Struct, frozen=True):
     )
     status_names: tuple[str, ...] = ("status", "state")
 
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_list(name, getattr(self, name), str, "a tuple of str")
+
     def key(self, secret: str | bytes) -> SigningKey:
         """Make a key of a secret: base64 with or without `whsec_`, or the very bytes."""
         if isinstance(secret, bytes):
@@ -200,10 +209,10 @@ class SwarmlordScheme(Struct, frozen=True):
     signed: Literal["body", "timestamp.body"] = "body"
 
     def __post_init__(self) -> None:
+        check_list("encodings", self.encodings, str, 'a tuple of "hex" and "base64"')
         if not self.encodings or not {*self.encodings} <= {"hex", "base64"}:
             raise ConfigurationError('encodings are some of "hex" and "base64", in a tuple')
-        if self.signed not in ("body", "timestamp.body"):
-            raise ConfigurationError('signed is "body" or "timestamp.body"')
+        check_choice("signed", self.signed, ("body", "timestamp.body"))
 
     def key(self, secret: str | bytes) -> SigningKey:
         """Use the secret as it is."""
@@ -280,39 +289,11 @@ def _digest_of(payload: Mapping[str, Any]) -> str:
 STANDARD: Scheme = StandardWebhooks()
 
 
-def sign(
-    body: bytes,
-    secret: str | bytes | Sequence[str | bytes],
-    *,
-    id: str | None = None,
-    timestamp: datetime | float | None = None,
-    scheme: Scheme = STANDARD,
-) -> dict[str, str]:
-    """Make the headers for a delivery, for those who send one.
-
-    Args:
-        body: The very bytes that will be sent.
-        secret: The secret; or several, while receivers go over from one to the next: they are
-            told the signatures by all of them, where the scheme can do that.
-        id: Names the delivery: give the same when it is sent again. None: a new one.
-        timestamp: When it is sent: an aware datetime, or seconds since 1970. None: now.
-        scheme: How to sign.
+def check_scheme(scheme: object) -> None:
+    """Refuse what is no scheme, and the class of one.
 
     Raises:
-        ConfigurationError: A secret is none, the id cannot stand in a header, or the time is none
-            or has no time zone.
+        ConfigurationError: It is none.
     """
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is None:
-            raise ConfigurationError("`timestamp` needs a time zone, as in datetime.now(UTC)")
-        timestamp = timestamp.timestamp()
-    elif timestamp is None:
-        timestamp = time.time()
-    if not 0 <= timestamp <= LAST:
-        raise ConfigurationError("`timestamp` is in seconds since 1970, before the year 10000")
-    if id is None:
-        id = f"msg_{secrets.token_urlsafe(20)}"
-    elif not (id and id.isascii() and id.isprintable() and id.strip() == id):
-        raise ConfigurationError("the id of a delivery is printable ASCII text, and not empty")
-    keys = [scheme.key(each) for each in keys_of(secret)]
-    return scheme.sign(body, keys, id=id, time=timestamp)
+    if isinstance(scheme, type) or not callable(getattr(scheme, "verify", None)):
+        raise ConfigurationError("a scheme is a StandardWebhooks() or a SwarmlordScheme()")

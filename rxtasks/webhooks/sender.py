@@ -14,10 +14,12 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from rxtasks.arguments import check_count, check_flag, check_is, check_seconds
 from rxtasks.errors import ConfigurationError
 from rxtasks.webhooks.addresses import is_public
-from rxtasks.webhooks.schemes import STANDARD, Scheme, sign
+from rxtasks.webhooks.schemes import STANDARD, Scheme, check_scheme
 from rxtasks.webhooks.signatures import keys_of
+from rxtasks.webhooks.signing import check_id, sign
 
 __all__ = ["WebhookSender"]
 
@@ -83,13 +85,11 @@ class WebhookSender:
         Raises:
             ConfigurationError: A secret is none, or a bound is not positive or too large.
         """
-        for name, bound in {"at_once": at_once, "most": most}.items():
-            if bound < 1:
-                raise ConfigurationError(f"{name} is at least 1, not {bound}")
-        if not 0 < give_up_after <= 3600.0:
-            raise ConfigurationError(
-                f"give_up_after is more than 0 and at most 3600 seconds, not {give_up_after}"
-            )
+        check_flag("allow_private", allow_private)
+        check_count("at_once", at_once)
+        check_count("most", most)
+        check_seconds("give_up_after", give_up_after, most=3600.0)
+        check_scheme(scheme)
         self._secrets = keys_of(secret)
         for each in self._secrets:
             scheme.key(each)
@@ -121,7 +121,7 @@ class WebhookSender:
             parsed = URL(url)
             host = parsed.host or ""
             fits = parsed.scheme in ("http", "https") and bool(host) and (parsed.port or 0) > 0
-        except ValueError:
+        except (ValueError, TypeError):
             fits, host = False, ""
         if not fits:
             raise ConfigurationError("a webhook is an absolute http(s) URL")
@@ -140,9 +140,13 @@ class WebhookSender:
             id: Names the delivery, for receivers that know those that come again; None: a new one.
 
         Raises:
-            ConfigurationError: Nothing can be delivered to this URL.
+            ConfigurationError: Nothing can be delivered to this URL, the body is not bytes, or the
+                id cannot stand in a header.
         """
         self.check(url)
+        check_is("the body", body, bytes, "bytes")
+        if id is not None:
+            check_id(id)
         id = id or f"msg_{secrets.token_urlsafe(20)}"
         loop = asyncio.get_running_loop()
         job = _Job(id, URL(url), body, loop.time() + self._give_up_after)

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
+from rxtasks.arguments import check_is, check_list
 from rxtasks.errors import ConfigurationError, WebhookVerificationError
 
 __all__ = [
@@ -32,6 +33,7 @@ class SigningKey:
     __slots__ = ("_key",)
 
     def __init__(self, key: bytes) -> None:
+        check_is("the key of a webhook", key, bytes, "bytes")
         if not key:
             raise ConfigurationError("the secret of a webhook is empty")
         self._key = key
@@ -53,12 +55,10 @@ def keys_of(secret: str | bytes | Sequence[str | bytes]) -> Sequence[str | bytes
     Raises:
         ConfigurationError: There is none, or one is neither text nor bytes.
     """
-    secrets = [secret] if isinstance(secret, str | bytes) else [*(secret or ())]
+    secrets = [secret] if isinstance(secret, str | bytes) else (secret or ())
     if not secrets:
         raise ConfigurationError("a webhook needs a secret: without one, anybody can send it")
-    for each in secrets:
-        if not isinstance(each, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"a secret is a str or bytes, not {type(each).__name__}")
+    check_list("secret", secrets, (str, bytes), "a str or bytes, or a list of several")
     return secrets
 
 

@@ -8,6 +8,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from random import Random
 
+from rxtasks.arguments import check_count, check_number, check_seconds
+
 __all__ = ["Backoff", "Retry", "parse_retry_after"]
 
 _LONGEST_RETRY_AFTER = 3600.0
@@ -30,6 +32,16 @@ class Backoff:
     cap: float = 30.0
     factor: float = 2.0
     random: Random = field(default=_RANDOM, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no delay.
+
+        Raises:
+            ConfigurationError: `base` or `cap` is no number of seconds, or `factor` not positive.
+        """
+        check_seconds("base", self.base, zero=True)
+        check_seconds("cap", self.cap, zero=True)
+        check_number("factor", self.factor)
 
     def delay(
         self, attempt: int, retry_after: float | None = None, *, cap: float | None = None
@@ -70,6 +82,17 @@ class Retry:
     base: float = 0.5
     cap: float = 30.0
     auth_attempts: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what is no bound.
+
+        Raises:
+            ConfigurationError: One of them is negative, or no number.
+        """
+        check_count("attempts", self.attempts, least=0, optional=True)
+        check_count("auth_attempts", self.auth_attempts, least=0)
+        check_seconds("base", self.base, zero=True)
+        check_seconds("cap", self.cap, zero=True)
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:

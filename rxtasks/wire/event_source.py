@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Self, TypeAlias
 
 import aiohttp
 from yarl import URL
 
+from rxtasks.arguments import (
+    check_callable,
+    check_count,
+    check_fields,
+    check_is,
+    check_seconds,
+)
 from rxtasks.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -28,6 +35,7 @@ from rxtasks.wire.exchange import Exchange
 from rxtasks.wire.hiding import secrets_of
 from rxtasks.wire.inputs import (
     Headers,
+    check_headers,
     parse_url,
     resolve_headers,
     resumption,
@@ -70,8 +78,8 @@ class EventSource:
         max_event_size: The most bytes that one event may have.
 
     Raises:
-        ConfigurationError: `url` is not an absolute http(s) URL, or `last_event_id` cannot be
-            sent.
+        ConfigurationError: `url` is not an absolute http(s) URL, `last_event_id` or a header
+            cannot be sent, or something is of another kind.
     """
 
     def __init__(
@@ -86,6 +94,15 @@ class EventSource:
         on_fault: OnFault | None = None,
         max_event_size: int = MAX_EVENT_SIZE,
     ) -> None:
+        check_is("last_event_id", last_event_id, str, "a str")
+        check_is("session", session, (aiohttp.ClientSession, NoneType), "a ClientSession, or None")
+        check_is("retry", retry, (Retry, NoneType), "a Retry, or None")
+        check_seconds("idle_timeout", idle_timeout)
+        check_callable("on_fault", on_fault)
+        check_count("max_event_size", max_event_size)
+        if headers is not None and not callable(headers):
+            check_fields("headers", headers)
+            check_headers(headers)
         if not sendable(last_event_id):
             raise ConfigurationError("a last_event_id must not have control characters in it")
         self._url = url if callable(url) else parse_url(url, what="the URL of an EventSource")

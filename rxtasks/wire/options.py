@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 import aiohttp
 
+from rxtasks.arguments import check_callable, check_count, check_flag, check_is, check_seconds
+
 __all__ = ["HttpOptions", "Purpose", "Timeouts", "new_session"]
 
 Purpose: TypeAlias = Literal["poll", "stream", "once"]
@@ -17,6 +19,9 @@ Purpose: TypeAlias = Literal["poll", "stream", "once"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long to wait, in seconds.
+
+    Raises:
+        ConfigurationError: One is no number of seconds, or not more than 0.
 
     Attributes:
         connect: For a connection: a free place in the pool, DNS, TCP and TLS.
@@ -29,6 +34,10 @@ class Timeouts:
     request: float = 30.0
     stream_open: float = 30.0
     stream_idle: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            check_seconds(f"the timeout `{name}`", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,12 @@ class HttpOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     trust_env: bool = False
     max_answer_size: int = 256 * 2**20
+
+    def __post_init__(self) -> None:
+        check_callable("session_factory", self.session_factory)
+        check_is("timeouts", self.timeouts, Timeouts, "a Timeouts")
+        check_flag("trust_env", self.trust_env)
+        check_count("max_answer_size", self.max_answer_size)
 
 
 def new_session(purpose: Purpose, *, trust_env: bool = False) -> aiohttp.ClientSession:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from rxtasks.arguments import check_count, check_is
 from rxtasks.errors import DecodeError
 from rxtasks.wire.blocks import FORMS, LARGE, Form, Joined, RawEvent, field, lines_of
 
@@ -70,6 +71,8 @@ class SSEDecoder:
     )
 
     def __init__(self, last_event_id: str = "", *, max_event_size: int = MAX_EVENT_SIZE) -> None:
+        check_is("last_event_id", last_event_id, str, "a str")
+        check_count("max_event_size", max_event_size)
         self._last_id = last_event_id.encode("utf-8", "replace")
         self._max_event_size = max_event_size
         self.failed: bool = False

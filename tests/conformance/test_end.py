@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rxtasks import TaskNotFound, UnsupportedOperation
+from rxtasks import TaskNotFound, TaskStatus, UnsupportedOperation
 from tests.conformance.script import hold, prompt, typed, types
 from tests.conformance.setups import Bench, Can
 from tests.conformance.watching import Probe, settled, texts, turns
@@ -31,7 +31,7 @@ async def test_streams_complete_when_the_task_is_ended(bench: Bench) -> None:
 @pytest.mark.needs(Can.DELETE)
 async def test_ending_a_running_task_ends_a_pending_result(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("gate"), types("a")))
-    messages = Probe(task.messages)
+    messages, updates = Probe(task.messages), Probe(task.updates)
     pending = asyncio.create_task(task.result())
     await bench.stage.reached("gate")
     await task.end()
@@ -39,7 +39,10 @@ async def test_ending_a_running_task_ends_a_pending_result(bench: Bench) -> None
         await asyncio.wait_for(pending, 2.0)
 
     await messages.until_ended()
+    await updates.until_ended()
     assert messages.completed
+    assert [update.status for update in updates.values][-1] is TaskStatus.CANCELLED
+    assert (task.status, task.is_running()) == (TaskStatus.CANCELLED, False)
 
 
 @pytest.mark.needs(Can.DELETE)
@@ -48,7 +51,9 @@ async def test_later_observers_get_the_log_and_then_the_end(bench: Bench) -> Non
     task = await bench.agent.run(text)
     before = Probe(task.messages)
     await settled(task)
+    known = task.info
     await task.end()
+    assert task.info == known
     late, errors = Probe(task.messages), Probe(task.errors)
     await late.until_ended()
     await errors.until_ended()

@@ -95,6 +95,8 @@ async def test_a_list_is_cut(bench: Bench) -> None:
     assert len([task async for task in bench.agent.tasks(limit=2)]) == 2
     assert len([task async for task in bench.agent.tasks(limit=99)]) == 3
     assert [task async for task in bench.agent.tasks(limit=0)] == []
+    with pytest.raises(ConfigurationError, match="limit is a whole number from 0 on, or None"):
+        await anext(bench.agent.tasks(limit=-1))
 
 
 @pytest.mark.needs(Can.LIST)

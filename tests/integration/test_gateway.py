@@ -40,7 +40,6 @@ from rxtasks import (
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
 from rxtasks.models import FatalFault, Message, TaskInfo, TaskUpdate
 from rxtasks.platforms.base import (
-    AgentRef,
     Batch,
     Metadata,
     Partial,
@@ -790,5 +789,3 @@ async def test_one_stream_for_all_tasks_is_not_to_be_had() -> None:
         async with Client(platform):
             with pytest.raises(UnsupportedOperation):
                 await anext(aiter(platform.open_stream(None, None)))
-            with pytest.raises(ConfigurationError, match="limit"):
-                await anext(aiter(platform.list_tasks(AgentRef("echo"), limit=-1)))

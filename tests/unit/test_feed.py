@@ -13,6 +13,7 @@ from rxtasks import (
     Cadence,
     Client,
     ClientClosed,
+    InputRequest,
     Message,
     RateLimited,
     ServerError,
@@ -384,16 +385,72 @@ async def test_action_and_paused_are_waited_out() -> None:
     assert took < 2040.0
 
 
+LONG = [at(0.1, status("running")), at(60.0, agent("m", "done"), status("completed"))]
+
+
+async def fault_at_a_timeout(platform: ScriptedPlatform, after: float) -> TransportFault | None:
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        with pytest.raises(TaskTimeout) as caught:
+            await task.result(timeout=after)
+    fault: Any = caught.value.fault
+    assert ("this fault stands" in str(caught.value)) == (fault is not None)
+    assert fault is None or str(fault) in str(caught.value)
+    return fault
+
+
+async def test_a_timeout_names_a_poll_that_fails_still() -> None:
+    platform = ScriptedPlatform(LONG, capabilities=POLLS)
+    platform.on_poll = lambda n: ServerError("boom", status=500) if n >= 2 else None
+    fault = await fault_at_a_timeout(platform, 5)
+    assert fault is not None
+    assert fault.source == "poll"
+    assert "boom" in str(fault)
+
+
+async def test_a_timeout_names_no_poll_that_failed_once() -> None:
+    platform = ScriptedPlatform(LONG, capabilities=POLLS)
+    platform.on_poll = lambda n: ServerError("boom", status=500) if n == 2 else None
+    assert await fault_at_a_timeout(platform, 5) is None
+
+
+@pytest.mark.parametrize(("ever", "source"), [(False, None), (True, "stream")])
+async def test_a_timeout_names_a_stream_only_while_it_is_lost(
+    ever: bool, source: str | None
+) -> None:
+    platform = ScriptedPlatform(LONG)
+    platform.on_item = lambda connection, _: "cut" if ever or connection == 1 else None
+    fault = await fault_at_a_timeout(platform, 20)
+    assert (fault and fault.source) == source
+
+
+async def test_a_timeout_names_what_stands_also_if_something_else_failed_later() -> None:
+    platform = ScriptedPlatform(LONG, capabilities=Capabilities(stream="deltas"))
+    platform.on_item = lambda connection, _: "cut" if connection == 1 else None
+    platform.on_poll = lambda n: ServerError("boom", status=500) if n >= 2 else None
+    fault = await fault_at_a_timeout(platform, 5)
+    assert fault is not None
+    assert fault.source == "poll"
+
+
+async def test_a_timeout_of_nothing_looks_only() -> None:
+    async with Client(ScriptedPlatform(RECORDED, capabilities=POLLS)) as client:
+        task = await client.agent("a").run("go")
+        for timeout in (0, -1.0):
+            with pytest.raises(TaskTimeout):
+                await task.result(timeout=timeout)
+        done = await task.result()
+        assert await task.result(timeout=0) == await task.result(timeout=-1.0) == done
+
+
 async def test_a_timeout_leaves_the_task_running_and_nothing_behind() -> None:
     platform = ScriptedPlatform(RECORDED, capabilities=POLLS)
-    platform.on_poll = lambda n: ServerError("boom", status=500) if n == 2 else None
     async with Client(platform) as client:
         task = await client.agent("a").run("go")
         with pytest.raises(TaskTimeout) as caught:
             await task.result(timeout=1)
         assert caught.value.status is TaskStatus.RUNNING
-        assert isinstance(caught.value.fault, TransportFault)
-        assert "boom" in str(caught.value)
+        assert caught.value.fault is None
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(task.result(), 1)
         await asyncio.sleep(0)
@@ -911,3 +968,40 @@ async def test_a_word_that_was_read_before_the_turn_began_does_not_end_it(
         result = await task.result(timeout=60)
         assert (result.status, result.text) == ("completed", "I am here")
         assert words.count(TaskStatus.IDLE) == 1
+
+
+@pytest.mark.parametrize("word", ["running", "action", "paused", "starting-up"])
+async def test_a_turn_that_had_not_ended_is_cancelled_with_its_task(word: str) -> None:
+    asked = [InputRequest(id="r-1")]
+    script = [at(0.1, status(word, requests=asked)), at(60.0, status("completed"))]
+    async with Client(ScriptedPlatform(script, capabilities=POLLS)) as client:
+        task = await client.agent("a").run("go")
+        updates: list[Any] = []
+        task.updates.subscribe(updates.append)
+        await asyncio.sleep(3)
+        assert task.requests
+        await task.end()
+        assert (task.status, task.requests) == (TaskStatus.CANCELLED, ())
+        await asyncio.sleep(0)
+        assert [(u.status, u.requests) for u in updates][-1] == (TaskStatus.CANCELLED, ())
+        assert (await task.updates.first()).status is TaskStatus.CANCELLED
+
+
+async def test_a_task_that_was_ended_keeps_what_was_known_of_it() -> None:
+    async with Client(ScriptedPlatform(RECORDED, capabilities=POLLS)) as client:
+        done = await client.agent("a").run("go")
+        await done.result()
+        known = done.info
+        await done.end()
+        assert done.info == known
+        for each in (done.result, done.poll, done.get_messages):
+            with pytest.raises(TaskNotFound):
+                await each()
+
+
+async def test_of_a_task_that_is_ended_unseen_nothing_is_made_up() -> None:
+    platform = ScriptedPlatform(capabilities=POLLS, history=[agent("m", "a"), status("running")])
+    async with Client(platform) as client:
+        task = client.task("elsewhere")
+        await task.end()
+        assert task.status is TaskStatus.IDLE

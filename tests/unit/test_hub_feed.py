@@ -20,6 +20,7 @@ from rxtasks import (
     FatalFault,
     Task,
     TaskNotFound,
+    TaskTimeout,
     TaskUpdate,
     TransportError,
     TransportFault,
@@ -36,11 +37,13 @@ from rxtasks.feed.record import (
     encode_told,
 )
 from rxtasks.models import Gap, ThinkingMessage, TypingMessage
+from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform, agent, at, status, typing, user
 from tests.unit.memory_hub import MemoryHub
 
 pytestmark = pytest.mark.looptime
 
+POLLS = Capabilities(stream="nothing")
 SCRIPT = [
     at(0.1, status("running")),
     at(0.2, typing("m1", "one ")),
@@ -356,3 +359,55 @@ def test_what_json_cannot_hold_does_not_stop_an_entry(raw: Any) -> None:
 
 def test_what_is_told_is_read_as_it_was_written() -> None:
     assert decode_told(encode_told(Told("x", what="poke"))) == Told("x", what="poke")
+
+
+@pytest.mark.parametrize("ever", [True, False])
+async def test_a_timeout_names_what_stands_in_the_process_that_leads(ever: bool) -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    platform.on_poll = lambda n: TransportError("a cable") if n == 3 or (ever and n > 3) else None
+    async with two(platform) as seen:
+        results = [task.result(timeout=9) for task in seen.tasks]
+        for task in await asyncio.gather(*results, return_exceptions=True):
+            assert isinstance(task, TaskTimeout)
+            assert (task.fault is not None) == ever
+
+
+@pytest.mark.parametrize("falls_back", [True, False])
+async def test_a_timeout_names_a_hub_while_it_is_out_of_reach(falls_back: bool) -> None:
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    async with two(platform, falls_back=falls_back) as seen:
+        task = seen.tasks[0]
+        task.events.subscribe()
+        await asyncio.sleep(1)
+        seen.hub.down()
+        with pytest.raises(TaskTimeout) as caught:
+            await task.result(timeout=5)
+        assert caught.value.fault is not None
+        assert "Redis cannot be reached" in str(caught.value)
+        seen.hub.up()
+        with pytest.raises(TaskTimeout) as caught:
+            await task.result(timeout=5)
+        assert caught.value.fault is None
+
+
+async def test_both_see_that_the_turn_was_cancelled_with_its_task() -> None:
+    async with two(ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)) as seen:
+        updates: list[Any] = []
+        for task in seen.tasks:
+            task.updates.subscribe(updates.append)
+        await asyncio.sleep(3)
+        await seen.tasks[1].end()
+        await asyncio.sleep(1)
+        assert [task.status for task in seen.tasks] == ["cancelled", "cancelled"]
+        assert [update.status for update in updates[-2:]] == ["cancelled", "cancelled"]
+
+
+async def test_who_ends_a_task_that_nobody_watches_knows_its_turn_to_be_cancelled() -> None:
+    hub = MemoryHub()
+    platform = ScriptedPlatform([at(0.1, status("running"))], capabilities=POLLS)
+    async with Client(platform, hub=hub) as first, Client(platform, hub=hub) as second:
+        task = second.task((await first.agent("a").run("go")).ref)
+        await asyncio.sleep(1)
+        assert await task.poll() == "running"
+        await task.end()
+        assert task.status == "cancelled"

@@ -277,7 +277,7 @@ async def test_an_iteration_that_is_forgotten_lets_go_of_its_source(*, started: 
 
 async def test_a_bound_that_cannot_be_is_refused() -> None:
     log = Written()
-    with pytest.raises(ConfigurationError, match="at least 1"):
+    with pytest.raises(ConfigurationError, match="maxsize is a whole number from 1 on"):
         log.messages.iterate(maxsize=0)
     with pytest.raises(ConfigurationError, match="overflow"):
         log.messages.iterate(maxsize=1, overflow="ignore")  # type: ignore[arg-type]

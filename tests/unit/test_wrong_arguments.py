@@ -91,7 +91,7 @@ async def test_a_client_is_given_a_platform(platform: Any) -> None:
 
 @pytest.mark.parametrize("bound", [0, "a", 1.5])
 async def test_a_bound_is_a_number(bound: Any) -> None:
-    with pytest.raises(ConfigurationError, match="retention is a number from 1 on"):
+    with pytest.raises(ConfigurationError, match="retention is a whole number from 1 on, or None"):
         Client(ScriptedPlatform(SCRIPT), retention=bound)
 
 

@@ -63,6 +63,8 @@ def opened(path: Path) -> sqlite3.Connection:
         ConfigurationError: It is damaged, no file of ours, or of a newer version; then it is as it
             was before. Or it cannot be opened at all.
     """
+    if path.is_dir():
+        raise ConfigurationError(f"{path} cannot be opened: it is a directory; name a file in it")
     try:
         if path.exists() and path.stat().st_size:
             _check(path)

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from typing import Any
 from urllib.parse import quote
 
-from rxtasks.errors import AgentNotFound, ConfigurationError, UnsupportedOperation
+from rxtasks.arguments import check_text
+from rxtasks.errors import AgentNotFound, UnsupportedOperation
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import (
     Accepted,
@@ -32,7 +33,7 @@ from rxtasks.platforms.gateway.bodies import (
 from rxtasks.platforms.gateway.reader import EventReader
 from rxtasks.platforms.gateway.requests import Server, files, task_path, tasks_path, wanted
 from rxtasks.wire.http import HttpOptions
-from rxtasks.wire.inputs import parse_url
+from rxtasks.wire.inputs import check_headers, parse_url
 
 __all__ = ["Gateway"]
 
@@ -58,11 +59,12 @@ class Gateway:
             token: What the server asks for, or an async callable that gives it at each request.
 
         Raises:
-            ConfigurationError: `url` is no absolute http(s) URL, or the token is empty.
+            ConfigurationError: `url` is no absolute http(s) URL, or the token is empty or none.
         """
         parsed = parse_url(url, what="the URL of a gateway")
-        if isinstance(token, str) and not token.strip():
-            raise ConfigurationError("the token of a gateway is empty: leave it out")
+        if token is not None and not callable(token):
+            check_text("the token of a gateway", token, "leave it out")
+            check_headers({"Authorization": token})
         self._url = str(parsed.with_query(None).with_fragment(None)).rstrip("/")
         self._server = Server(self._url, token)
         self._capabilities = Capabilities(
@@ -244,10 +246,8 @@ class Gateway:
 
         Raises:
             AgentNotFound: There is no such agent.
-            ConfigurationError: There is no such order, or the limit is negative.
+            ConfigurationError: There is no such order.
         """
-        if limit is not None and limit < 0:
-            raise ConfigurationError(f"a limit is a number of tasks, not {limit}")
         wishes = {"status": status and str(status), "search": search, "sort": sort}
         params = {name: value for name, value in wishes.items() if value is not None}
         left = limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from rxtasks.arguments import check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
@@ -87,7 +89,15 @@ class Server:
             yield connection
 
     async def _headers(self) -> Mapping[str, str]:
-        token = await self._token() if callable(self._token) else self._token
+        token = self._token
+        if callable(token):
+            given: object = token()
+            if not inspect.isawaitable(given):
+                raise ConfigurationError(
+                    "the token of a gateway is a str or an async callable that gives one: this one "
+                    f"gives a {type(given).__name__} at once"
+                )
+            token = check_text("what the callable `token` of a gateway gives", await given)
         return {"Authorization": f"Bearer {token}"}
 
     def _opened(self) -> Http:

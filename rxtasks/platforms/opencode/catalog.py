@@ -130,11 +130,9 @@ async def tasks(
 
     Raises:
         AgentNotFound: There is no such agent.
-        ConfigurationError: There is no such order, or the limit is negative.
+        ConfigurationError: There is no such order.
     """
     order = _order(sort or "-updated_at")
-    if limit is not None and limit < 0:
-        raise ConfigurationError(f"a limit is a number of tasks, not {limit}")
     await check_agent(server, agent_id)
     params: dict[str, str | int] = {"roots": "true", "limit": _ALL}
     if search and search.strip():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import NoneType
 from typing import Any, Self
 
+from rxtasks.arguments import check_is, check_text
 from rxtasks.errors import ConfigurationError, TaskNotFound, UnsupportedOperation
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import (
@@ -68,13 +70,18 @@ class OpenCode:
             ConfigurationError: `url` is no absolute http(s) URL, or something is empty.
         """
         parsed = parse_url(url, what=f"the URL of {NAME}")
+        check_is("username", username, str, "a str")
+        check_is("password", password, (str, NoneType), "a str, or None")
+        for name, given in ("username", username), ("password", password):
+            if given:
+                check_text(name, given)
         if ":" in username or (password is not None and not (password and username)):
             raise ConfigurationError(
                 "the username has no colon in it, and neither is it empty nor the password: "
                 "leave both out for a server without a password"
             )
-        if directory is not None and not directory.strip():
-            raise ConfigurationError("the directory is empty: leave it out")
+        if directory is not None:
+            check_text("the directory", directory, "leave it out")
         base = str(parsed.with_query(None).with_fragment(None)).rstrip("/")
         self._server = Server(base, directory, username, password)
         self._forget()

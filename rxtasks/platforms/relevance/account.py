@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
+from types import NoneType
 from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
+from rxtasks.arguments import check_callable, check_flag, check_is
 from rxtasks.errors import AgentNotFound, ClientClosed, ConfigurationError, DecodeError
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import AgentRef
@@ -69,9 +71,12 @@ class Account:
             ConfigurationError: Something is missing, or given twice.
         """
         self._embed_key = embed_key
-        for name, given in ("region", region), ("project", project), ("api_key", api_key):
-            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ConfigurationError(f"{name} is a str, not {type(given).__name__}")
+        texts = {"region": region, "project": project, "api_key": api_key}
+        for name, given in {**texts, "base_url": base_url, "stream_url": stream_url}.items():
+            check_is(name, given, (str, NoneType), "a str")
+        check_is("embed_key", embed_key, (EmbedKey, NoneType), "an EmbedKey, or None")
+        check_callable("on_upload", on_upload)
+        check_flag("streaming", streaming)
         if embed_key is not None:
             if any(given is not None for given in (region, project, api_key)):
                 raise ConfigurationError("an embed key has its region and project: give it alone")

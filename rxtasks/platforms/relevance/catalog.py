@@ -121,7 +121,7 @@ async def agent_tasks(
     Raises:
         ConfigurationError: There is no such order, or the limit is negative.
     """
-    size = _checked(limit)
+    size = _size(limit)
     params: dict[str, str] = {
         "filters": _json(_filters(agent_id, status)),
         "sort": _json([_order(sort or "-created_at")]),
@@ -171,7 +171,7 @@ async def workforce_tasks(
         UnsupportedOperation: An order is asked for.
         ConfigurationError: The limit is negative.
     """
-    size = _checked(limit if status is None else None)
+    size = _size(limit if status is None else None)
     if sort is not None:
         raise UnsupportedOperation("Relevance AI lists a workforce's tasks in its own order only")
     body: dict[str, Any] = {"workforce_id": workforce_id, "page_size": size}
@@ -198,9 +198,7 @@ async def workforce_tasks(
         body["cursor"] = answer.next_cursor
 
 
-def _checked(limit: int | None) -> int:
-    if limit is not None and limit < 0:
-        raise ConfigurationError(f"a limit is a number of tasks, not {limit}")
+def _size(limit: int | None) -> int:
     return _PAGE if limit is None else min(limit, _PAGE)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import aiohttp
 
+from rxtasks.arguments import check_is, check_text
 from rxtasks.errors import AgentNotFound, ConfigurationError
 from rxtasks.platforms.base import AgentRef
 from rxtasks.platforms.relevance.wire import EmbedKeyAnswer
 from rxtasks.wire.http import Http, HttpOptions
+from rxtasks.wire.inputs import parse_url
 
 __all__ = ["EmbedKey", "api_url", "generate_embed_key", "region_code", "stream_url"]
 
@@ -27,7 +29,7 @@ def region_code(region: str) -> str:
     Raises:
         ConfigurationError: It is no region.
     """
-    word = region.strip().lower()
+    word = check_text("the region", region).strip().lower()
     code = _REGIONS.get(word, word)
     if not _CODE.fullmatch(code):
         names = ", ".join(_REGIONS)
@@ -65,8 +67,10 @@ class EmbedKey:
             ConfigurationError: A part is missing, or the region is none.
         """
         region_code(region)
-        if not all(part.strip() for part in (key, project, agent.id, prefix)):
-            raise ConfigurationError("a part of the embed key is empty")
+        check_is("the agent of an embed key", agent, AgentRef, "an AgentRef")
+        parts = {"key": key, "project": project, "agent": agent.id, "prefix": prefix}
+        for name, part in parts.items():
+            check_text(f"the {name} of an embed key", part)
         self.__key = key
         self.region: str = region
         self.project: str = project
@@ -185,6 +189,7 @@ def stream_url(region: str, base_url: str | None = None) -> str:
 
 def _base(given: str | None, usual: str, path: str) -> str:
     base = (given or usual).rstrip("/")
+    parse_url(base, what="the URL of Relevance AI")
     if base.endswith(path):
         raise ConfigurationError(f"leave {path} out of the URL {base}: it is appended")
     return base + path

@@ -6,9 +6,11 @@ import asyncio
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import NoneType
 from typing import Any, Self
 from urllib.parse import quote
 
+from rxtasks.arguments import check_callable, check_flag, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.files import Progress
@@ -50,6 +52,10 @@ class Account:
         Raises:
             ConfigurationError: There is no key, or the URL is none.
         """
+        check_is("api_key", api_key, (str, NoneType), "a str, or None")
+        check_is("base_url", base_url, (str, NoneType), "a str, or None")
+        check_callable("on_upload", on_upload)
+        check_flag("streaming", streaming)
         key = (api_key if api_key is not None else os.environ.get(_KEY, "")).strip()
         if not key:
             raise ConfigurationError(
@@ -167,6 +173,6 @@ def part_of_path(name: str) -> str:
     Raises:
         ConfigurationError: It would be taken for another part.
     """
-    if name.strip(".") == "":
+    if check_text("the id of a session, or the name of an agent", name).strip(".") == "":
         raise ConfigurationError(f"{name!r} is no name of an agent, and no id of a session")
     return quote(name, safe="")

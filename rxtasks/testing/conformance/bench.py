@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 from reactivex import Observable
 
+from rxtasks.arguments import check_callable, check_is, check_list
 from rxtasks.testing.conformance.belongings import Belongings
 from rxtasks.testing.conformance.recorder import Recorder
 from rxtasks.testing.conformance.rules import Rule, StreamViolation
@@ -61,6 +62,14 @@ class Driven:
     complete: Act | None = None
     fail: Act | None = None
     opened: Callable[[], int] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise a ConfigurationError for what cannot be driven."""
+        check_is("stream", self.stream, Observable, "an Observable")
+        check_list("others", self.others, Observable, "a list of Observables")
+        check_callable("emit", self.emit, optional=False)
+        for name in ("complete", "fail", "opened"):
+            check_callable(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

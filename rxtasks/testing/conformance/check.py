@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias, cast
 
+from rxtasks.arguments import check_callable, check_list, check_seconds
 from rxtasks.errors import ConfigurationError
 from rxtasks.testing.conformance import calls, lifetime, sharing
 from rxtasks.testing.conformance.bench import Bench, Driven, End, Patience
@@ -76,7 +77,12 @@ async def check_stream(
 
     Raises:
         StreamViolation: A rule was broken: which, and what happened.
+        ConfigurationError: An argument is of another kind.
     """
+    check_list("rules", list(rules), Rule, "some of `Rule`")
+    check_seconds("patience", patience)
+    check_seconds("quiet", quiet, zero=True)
+    check_callable("kept", kept, optional=False)
     wanted = frozenset(rules) - {Rule.ANY_LOOP}
     trials = _Trials(make, Patience(patience, quiet, kept))
     tried = await trials.run(wanted)
