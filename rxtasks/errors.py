@@ -25,7 +25,7 @@ query, the status and what the platform answered.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rxtasks.models import TaskFault, TaskStatus
@@ -52,7 +52,11 @@ _E = TypeVar("_E", bound=BaseException)
 
 
 class RxTasksError(Exception):
-    """Base of every error that this library raises on purpose."""
+    """Base of every error that this library raises on purpose; all can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell how to make it anew, whatever its `__init__` asks for."""
+        return _again, (type(self), self.args, self.__dict__)
 
 
 class PlatformError(RxTasksError):
@@ -164,6 +168,13 @@ class WebhookVerificationError(RxTasksError):
     def __init__(self, message: str, *, status: int = 401) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _again(kind: type[RxTasksError], args: tuple[Any, ...], known: dict[str, Any]) -> RxTasksError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(known)
+    return error
 
 
 def fresh(error: _E) -> _E:

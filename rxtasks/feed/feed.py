@@ -137,8 +137,8 @@ class Feed(Watching):
         Raises:
             RxTasksError: Watching has ended for a reason.
         """
+        while not (self.log.ended or self.has_settled()):
+            # Who is woken looks again: somebody may have sent the next message already.
+            await self._waiters.wait(self.loop)
         if self.log.ended:
             raise self._gone()
-        if self.has_settled():
-            return
-        await self._waiters.wait(self.loop)

@@ -14,6 +14,7 @@ import msgspec
 from rxtasks.arguments import check_is, check_text
 from rxtasks.errors import ConfigurationError, TaskTimeout, UnsupportedOperation
 from rxtasks.feed.feed import Feed
+from rxtasks.feed.reading import read
 from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
@@ -101,15 +102,16 @@ class Task(Watched):
             status = "error"
         elif info.status is TaskStatus.CANCELLED:
             status = "cancelled"
+        # Read before anything is waited for: somebody may send the next message meanwhile.
+        text, error = ledger.last_text, ledger.last_error
         messages = self._conversation.messages()
         if feed.log.trimmed:  # what the log has no more, the platform has
-            messages = tuple(await self.get_messages())
-        text = ledger.last_text or (ledger.last_error if status == "error" else "")
+            messages = tuple(await read(self.get_messages, feed.fault))
         return TaskResult(
             task_id=self.id,
             status=status,
-            text=text,
-            error=ledger.last_error,
+            text=text or (error if status == "error" else ""),
+            error=error,
             messages=messages,
             usage=info.usage,
             cost=info.cost,

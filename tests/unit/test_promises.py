@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,9 @@ from rxtasks import (
     TypingMessage,
     UserMessage,
 )
+from rxtasks.local import Context, message
 from rxtasks.operators import live_text, merge, of_type, until_settled
+from rxtasks.platforms import Local
 from rxtasks.platforms.base import Capabilities, Snapshot, TaskRef, Want
 from rxtasks.testing import ScriptedPlatform, agent, at, error, status, thinking, tool, typing, user
 
@@ -309,6 +311,35 @@ async def test_a_trimmed_log_shows_a_gap_first() -> None:
         assert 15 <= len(late) <= 45
         result = await task.result()
         assert len(result.messages) == 200  # what the log has no more, the platform has
+
+
+async def test_a_hiccup_while_a_result_reads_what_the_log_has_no_more_is_made_up_for() -> None:
+    script = [at(0.1 * n, agent(f"m{n}", str(n))) for n in range(1, 200)]
+    platform = ScriptedPlatform([*script, at(30.0, status("completed"))])
+    async with Client(platform, retention=20) as client:
+        task = await client.agent("a").run("go")
+        faults: list[object] = []
+        task.errors.subscribe(faults.append)
+        await task.result()
+        first = len(platform.polls) + 1
+        platform.on_poll = lambda n: ServerError("again", status=503) if n == first else None
+        result = await task.result()
+        assert len(result.messages) == 200
+        assert [str(fault).partition(" (")[0] for fault in faults] == ["the poll failed"]
+
+
+async def test_who_sends_the_next_message_first_makes_those_who_wait_wait_for_its_answer() -> None:
+    async def echo(ctx: Context) -> AsyncIterator[Any]:
+        yield message(ctx.text)
+
+    async with Client(Local(agents={"echo": echo})) as client:
+        task = await client.agent("echo").run("one")
+        waiting = asyncio.create_task(task.result())
+        async for _ in task.messages:
+            pass
+        await task.send("two")
+        result = await waiting
+        assert (result.status, result.text) == ("completed", "two")
 
 
 # ------------------------------------------------------------------ 3. exactly once, one order
