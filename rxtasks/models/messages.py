@@ -52,6 +52,20 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     path: Path | None = None
     url: str | None = None
 
+    def __repr__(self) -> str:
+        """Show which file it is, without its content; a URL's query often opens it for anybody."""
+        shown = [f"name={self.name!r}"]
+        if self.content_type is not None:
+            shown.append(f"content_type={self.content_type!r}")
+        if self.data is not None:
+            shown.append(f"data=<{len(self.data)} bytes>")
+        if self.path is not None:
+            shown.append(f"path={str(self.path)!r}")
+        if self.url is not None:
+            bare, query, _ = self.url.partition("?")
+            shown.append(f"url={bare + query + ('...' if query else '')!r}")
+        return f"Attachment({', '.join(shown)})"
+
     def __post_init__(self) -> None:
         """Take what is as good as `bytes` and as a `Path`, and refuse what is neither."""
         what = f"of the attachment {self.name!r}"

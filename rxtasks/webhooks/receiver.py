@@ -177,7 +177,7 @@ class WebhookReceiver:
         Args:
             task_id: The task.
             on_hint: Called on the loop with whether a turn may have ended.
-            on_end: Called when the receiver is closed.
+            on_end: Called when the receiver is closed, also if it is so already.
 
         Returns:
             A disposable; disposing is allowed from any thread.
@@ -197,6 +197,8 @@ class WebhookReceiver:
             ended = self._told.get(task_id)
         if ended is not None:
             self._soon(watch.hint, ended)
+        if self._closed:
+            self._soon(watch.end)
         return Disposable(lambda: self._forget(task_id, watch))
 
     def close(self) -> None:
@@ -236,7 +238,7 @@ class WebhookReceiver:
             self._watches.clear()
         for watch in watches:
             watch.end()
-        self._log.complete()
+        self._log.complete(ended=True)
 
 
 class _Watch:

@@ -327,6 +327,21 @@ async def test_a_receiver_that_closes_brings_the_usual_pace_back() -> None:
         assert now() - start < 17.1
 
 
+async def test_a_receiver_that_has_closed_changes_no_pace() -> None:
+    platform = scripted(script(50.0))
+    target = receiver()
+    async with started(platform) as task:
+        task.attach(target).dispose()  # so that the receiver has a loop
+        target.close()
+        await asyncio.sleep(0)
+        task.attach(target)
+        waiting = asyncio.create_task(task.result())
+        await asyncio.sleep(35.0)
+        start = now()
+        assert (await waiting).text == "Done."
+        assert now() - start < 17.1
+
+
 async def test_a_task_that_has_settled_is_polled_seldom_and_a_delivery_tells_of_the_next() -> None:
     platform = scripted(script(5.0))
     target = receiver()

@@ -130,6 +130,21 @@ def test_a_long_name_takes_no_more_room_than_a_short_one() -> None:
 # ------------------------------------------------------------------ the stream of deliveries
 
 
+async def test_who_comes_after_the_end_gets_the_end() -> None:
+    target = receiver()
+    told: list[str] = []
+    target.deliveries.subscribe(lambda d: told.append(d.id))
+    deliver(target, "msg-1")
+    target.close()
+    await asyncio.sleep(0.01)
+    late: list[str] = []
+    target.deliveries.subscribe(
+        lambda d: late.append(d.id), on_completed=lambda: late.append("end")
+    )
+    await asyncio.sleep(0.01)
+    assert (told, late) == (["msg-1"], ["end"])
+
+
 async def test_deliveries_are_told_once_to_everybody_and_in_order() -> None:
     target = receiver()
     first: list[WebhookDelivery] = []
