@@ -155,7 +155,7 @@ class Iteration(Generic[T]):
         maxsize: int | None,
         overflow: Literal["error", "drop_oldest", "drop_newest"],
     ) -> None:
-        self._started = False
+        self._started = self._placed = False
         self._steps = 0
         self._first: Any = None  # the present, which comes before what is read from the log
         check_bound(maxsize, overflow)
@@ -209,6 +209,10 @@ class Iteration(Generic[T]):
         while True:
             if self._closed:
                 raise StopAsyncIteration
+            if reader.log.held and not reader.done:
+                await reader.wait()
+                continue
+            self._place()
             found = self._take()
             if found is not None:
                 return found[1]
@@ -224,9 +228,17 @@ class Iteration(Generic[T]):
     def _start(self) -> None:
         if self._started:
             return
-        reader, log = self._reader, self._reader.log
-        log.admit(reader)
+        self._reader.log.admit(self._reader)
         self._started = True
+        if not self._reader.log.held:
+            self._place()
+
+    def _place(self) -> None:
+        """Begin where the stream begins; in a log that is held, once that is known."""
+        reader, log = self._reader, self._reader.log
+        if self._placed:
+            return
+        self._placed = True
         reader.backlog_end = log.tail
         self._unfinished = log.unfinished()
         if not reader.history:

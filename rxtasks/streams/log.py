@@ -62,6 +62,8 @@ class TaskLog:
         "trimmed",
     )
 
+    held: bool = False  # whoever comes has to wait: what it is to read is being fetched
+
     def __init__(self, source: Source, *, retention: int | None = None) -> None:
         self._epoch = ""
         self.tail: int = 0

@@ -216,6 +216,19 @@ async def test_what_a_follower_does_the_leader_is_told() -> None:
         assert not follower._feed.leading  # type: ignore[attr-defined]
 
 
+async def test_who_comes_back_reads_on_from_what_the_others_have_seen_meanwhile() -> None:
+    first = [at(0.1, status("running")), at(0.5, agent("m1", "one")), at(0.5, status("completed"))]
+    second = [at(0.1, status("running")), at(5.0, agent("m2", "two")), at(5.1, status("completed"))]
+    async with two(ScriptedPlatform(first, second)) as seen:
+        stays, leaves = seen.tasks
+        await leaves.result(timeout=60)
+        seen.subscriptions[1].dispose()
+        await stays.send("go on")
+        await asyncio.sleep(1.0)
+        said = [m.text async for m in leaves.messages if isinstance(m, AgentMessage)]
+        assert said == ["one", "two"]
+
+
 async def test_the_end_of_a_task_is_the_end_for_all() -> None:
     async with two(ScriptedPlatform(SCRIPT)) as seen:
         ended: list[int] = []
