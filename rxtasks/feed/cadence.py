@@ -14,14 +14,16 @@ from typing import Literal, TypeAlias
 from rxtasks.arguments import check_callable, check_number, check_seconds
 from rxtasks.models import TaskStatus
 
-__all__ = ["Budget", "Cadence", "Carried", "Facts", "What"]
+__all__ = ["TICK", "Budget", "Cadence", "Carried", "Facts", "What"]
 
 What: TypeAlias = Literal["metadata", "messages"]
 """Which poll."""
 Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
 """What a stream carries."""
 
-_TICK = 0.001  # seconds that a timer may fire early
+TICK = 0.001
+"""Seconds that a timer may fire early: a loop's clock has a resolution, and sums are rounded."""
+
 _FLOWING = 2.5  # times as long as else at most, while a stream brings the text of a message
 _PAUSES = ("fastest", "running_metadata", "running_messages", "waiting", "idle", "safety", "tool")
 _LONG_TOOL = 60.0  # seconds after which a tool is looked at the less often, the longer it takes
@@ -175,7 +177,7 @@ class Cadence:
             return longest  # nothing is said before the metadata says that it runs
         if facts.quiet is not None and facts.stream == "deltas":
             # While text flows, the message is not final; once it is quiet, it may be.
-            if facts.quiet < self.quiet - _TICK:
+            if facts.quiet < self.quiet - TICK:
                 return _FLOWING * longest
             return min(longest, max(self.quiet, self.stretch * facts.quiet))
         if facts.quiet is not None:

@@ -22,7 +22,10 @@ class Expenses:
         self._total: tuple[Usage | None, float | None] | None = None
 
     def begin(self, known: Container[str]) -> None:
-        """A new turn begins; of messages that are known, the ledger knows the turn."""
+        """A new turn begins: forget what the last one has cost.
+
+        The ids of what never became a message stay, so that repetitions do not count.
+        """
         self._before.update((key, None) for key in self._spent if key not in known)
         self._spent.clear()
         self._total = None

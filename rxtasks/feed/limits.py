@@ -12,13 +12,11 @@ from typing import Any, Protocol
 from rxtasks.errors import ClientClosed
 from rxtasks.feed.cadence import Budget, Cadence
 
-__all__ = ["TICK", "Limits", "StreamUser"]
+__all__ = ["Limits", "StreamUser"]
 
 _logger = logging.getLogger("rxtasks.feed")
 
 _PATIENCE = 10.0  # seconds for adapters to end what was cancelled
-TICK = 0.001
-"""Seconds that a timer may fire early: a loop's clock has a resolution, and sums are rounded."""
 
 
 class StreamUser(Protocol):

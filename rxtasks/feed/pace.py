@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rxtasks.feed.cadence import Cadence, Carried, Facts, What
+from rxtasks.feed.cadence import TICK, Cadence, Carried, Facts, What
 from rxtasks.feed.state import State
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import (
@@ -23,7 +23,6 @@ _ENDINGS = (AgentMessage, AgentErrorMessage, AgentRunMessage)  # turns end with 
 _NEVER = float("-inf")
 _NEW = 10.0  # seconds in which a task that was just started may still be unknown to the platform
 _LAG = 10.0  # seconds in which what polls tell may be older than what a hint has told
-_TICK = 0.001  # seconds that a timer may fire early
 
 
 @dataclass(slots=True)
@@ -81,7 +80,7 @@ class Pace:
 
     def lingers(self, now: float) -> bool:
         """Whether a stream is still held after the end of a turn."""
-        return now < self.linger_end - _TICK
+        return now < self.linger_end - TICK
 
     @property
     def linger_end(self) -> float:
@@ -95,7 +94,7 @@ class Pace:
 
     def is_quiet(self, now: float) -> bool:
         """Whether deltas have been quiet for that long."""
-        return now >= self.quiet_at - _TICK
+        return now >= self.quiet_at - TICK
 
     def facts(
         self,

@@ -6,9 +6,9 @@ import asyncio
 from typing import Protocol
 
 from rxtasks.errors import PlatformError, RateLimited, TransportError
-from rxtasks.feed.cadence import Facts, What
+from rxtasks.feed.cadence import TICK, Facts, What
 from rxtasks.feed.faults import longest_wait
-from rxtasks.feed.limits import TICK, Limits
+from rxtasks.feed.limits import Limits
 from rxtasks.platforms.base import Want
 from rxtasks.wire.backoff import Backoff
 

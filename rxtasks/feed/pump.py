@@ -14,8 +14,9 @@ from rxtasks.errors import (
     TransportError,
     UnsupportedOperation,
 )
+from rxtasks.feed.cadence import TICK
 from rxtasks.feed.faults import longest_wait
-from rxtasks.feed.limits import TICK, Limits
+from rxtasks.feed.limits import Limits
 from rxtasks.platforms.base import Batch
 from rxtasks.wire.backoff import Backoff
 

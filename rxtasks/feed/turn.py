@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum, auto
 
+from rxtasks.feed.cadence import TICK
 from rxtasks.feed.witness import Witness
 from rxtasks.models import (
     AgentErrorMessage,
@@ -28,7 +29,6 @@ __all__ = ["INTERRUPTED", "NEVER_STARTED", "REST", "Turn", "TurnState"]
 NEVER_STARTED = "never started: the platform accepted the message, and nothing happened after it"
 INTERRUPTED = "interrupted: the platform is idle, and has left a message unfinished"
 
-_TICK = 0.001  # seconds that a timer may fire early
 
 _ASSISTANT = (AgentMessage, ToolMessage, AgentErrorMessage, AgentRunMessage, HandoverMessage)
 _BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.ACTION, TaskStatus.PAUSED})
@@ -206,7 +206,7 @@ class Turn(Witness):
         if self.state is TurnState.WAITING:
             if self._counted() and self._turn_has_ended():
                 self.state = TurnState.SETTLING
-            elif now >= self._since + self._start_timeout - _TICK:
+            elif now >= self._since + self._start_timeout - TICK:
                 self.failure = None if self._worked else NEVER_STARTED
                 self.state = TurnState.SETTLING
         elif self.state is TurnState.ACTIVE and self._may_have_ended():
@@ -233,7 +233,7 @@ class Turn(Witness):
 
     def overdue(self, now: float) -> bool:
         """Whether an unfinished message has had its time since the platform was at rest."""
-        return now >= self._since + self._grace - _TICK
+        return now >= self._since + self._grace - TICK
 
     # ------------------------------------------------------------------ what it means
 

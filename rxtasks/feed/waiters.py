@@ -45,7 +45,7 @@ class Waiters:
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
-        """Let nobody go on meanwhile, but with an error; afterwards, who was due does."""
+        """Meanwhile only errors wake; a wake that fell into the block is made up for after it."""
         self._held += 1
         try:
             yield

@@ -64,12 +64,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
             without a hole; "window": the same, for a while; "snapshot": it begins with the
             present state; "none": what was missed is missed.
         stream_scope: One connection for a task, or one for all tasks of a client.
-        stream_expires: The stream's credential expires and is fetched anew at each connect, so one
-            refusal of it is no reason to give up.
-        credentials_renew: The same of the credentials of all other requests.
+        credentials_renew: Credentials expire and are made anew for each request, so one refusal of
+            them is no reason to give up.
         idempotency: Starts and sends are de-duplicated by our key, so they may be sent again.
         needs_agent: A task cannot be addressed by its id alone.
-        idle_is_completed: Its "idle" means that a turn has ended (TaskHandle-style sessions).
+        idle_is_completed: Its "idle" means that a turn has ended (platforms of sessions).
         updates_prove_turns: `updated_at` moves only when the agent did something, never because a
             user's message was accepted: a later one is evidence of a new turn.
         grace: Seconds that it needs at most to finish its messages after it has said that a turn is
@@ -85,7 +84,6 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     stream: Literal["everything", "deltas", "hints", "nothing"] = "nothing"
     resume: Literal["full", "window", "snapshot", "none"] = "none"
     stream_scope: Literal["task", "client"] = "task"
-    stream_expires: bool = False
     credentials_renew: bool = False
     idempotency: bool = False
     needs_agent: bool = False

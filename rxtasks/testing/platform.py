@@ -13,7 +13,7 @@ import msgspec
 
 from rxtasks.arguments import check_flag, check_is, check_list, check_seconds, check_text
 from rxtasks.errors import ConfigurationError, TaskNotFound
-from rxtasks.feed.limits import TICK
+from rxtasks.feed.cadence import TICK
 from rxtasks.models import (
     Attachment,
     Message,

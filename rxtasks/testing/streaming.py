@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-from rxtasks.feed.limits import TICK
+from rxtasks.feed.cadence import TICK
 from rxtasks.models import ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Batch, Hint, Partial, StreamItem
 from rxtasks.testing.timeline import ScriptedTask, clock, facts_of, info_of, until

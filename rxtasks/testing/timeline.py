@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rxtasks.feed.limits import TICK
+from rxtasks.feed.cadence import TICK
 from rxtasks.models import Message, ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Fact, Metadata, Partial
 from rxtasks.testing.steps import Scripted, Step, status

@@ -16,7 +16,7 @@ __all__ = ["WebhookDelivery", "find", "parsed", "status_of"]
 
 _LONGEST = 1024  # characters of a task's id: what is longer is none, and would not be remembered
 
-# The words of sessions in the style of a TaskHandle; those of `TaskStatus` mean themselves.
+# The words of platforms that have sessions; those of `TaskStatus` mean themselves.
 _WORDS: Mapping[str, TaskStatus] = {
     **{str(status): status for status in TaskStatus},
     "accepted": TaskStatus.QUEUED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar, overload
 
 import aiohttp
@@ -263,8 +263,9 @@ class Http:
             stream.close(ClientClosed(f"the client of {self._platform} is closed"))
         sessions = list(self._sessions.values())
         self._sessions.clear()
-        for session in sessions:
-            await session.close()
+        async with AsyncExitStack() as closing:  # all of them, also if this is cancelled meanwhile
+            for session in sessions:
+                closing.push_async_callback(session.close)
 
     def _exchange(
         self,

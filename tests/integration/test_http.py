@@ -525,6 +525,27 @@ async def test_sessions_come_from_the_factory_and_are_closed() -> None:
     assert_no_tasks()
 
 
+class Slow:
+    """A session that takes a while to close."""
+
+    closed = False
+
+    async def close(self) -> None:
+        await asyncio.sleep(0.05)
+        self.closed = True
+
+
+async def test_all_sessions_are_closed_by_a_closing_that_is_cancelled() -> None:
+    http, sessions = client("http://127.0.0.1:1"), (Slow(), Slow(), Slow())
+    http._sessions.update(enumerate(sessions))  # type: ignore[arg-type]
+    closing = asyncio.create_task(http.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert [session.closed for session in sessions] == [True, True, False]
+
+
 async def test_a_session_that_somebody_else_has_closed_is_refused() -> None:
     made: list[aiohttp.ClientSession] = []
 

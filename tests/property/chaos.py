@@ -25,7 +25,7 @@ from rxtasks import (
     ToolMessage,
     TransportError,
 )
-from rxtasks.feed.limits import TICK
+from rxtasks.feed.cadence import TICK
 from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform, Step, agent, at, hint, status, thinking, tool, typing
 from rxtasks.testing.timeline import clock, facts_of, info_of

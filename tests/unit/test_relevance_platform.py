@@ -78,7 +78,7 @@ def test_it_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_it_says_what_it_can_do() -> None:
     can = Relevance("us", "p", "k").capabilities
 
-    assert (can.stream, can.resume, can.stream_expires) == ("deltas", "none", True)
+    assert (can.stream, can.resume) == ("deltas", "none")
     assert can.needs_agent
     assert can.workforces
     assert can.attachments

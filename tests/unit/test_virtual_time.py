@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rxtasks.feed.limits import TICK
+from rxtasks.feed.cadence import TICK
 from rxtasks.testing import agent
 from rxtasks.testing.timeline import Happening, ScriptedTask, until
 

@@ -70,7 +70,6 @@ class Gateway:
         self._capabilities = Capabilities(
             stream="everything",
             resume="full",
-            stream_expires=callable(token),
             credentials_renew=callable(token),
             idempotency=True,  # the server sees to it
             workforces=True,

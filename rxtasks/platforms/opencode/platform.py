@@ -134,8 +134,10 @@ class OpenCode:
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
-        await self._line.aclose()
-        await self._server.aclose()
+        try:
+            await self._line.aclose()
+        finally:
+            await self._server.aclose()
 
     # ------------------------------------------------------------------ starts and sends
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from types import NoneType
 from typing import Any, Self
 from urllib.parse import quote
@@ -136,8 +137,9 @@ class Account:
         """Close all connections. Idempotent."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.streams.aclose()
-            await opened.api.aclose()
+            async with AsyncExitStack() as closing:
+                closing.push_async_callback(opened.api.aclose)
+                closing.push_async_callback(opened.streams.aclose)
 
     async def agents(self) -> AsyncGenerator[AgentInfo, None]:
         """List the project's agents; pages are fetched as they are needed."""

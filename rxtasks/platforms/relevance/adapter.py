@@ -41,7 +41,6 @@ class Relevance(Account):
         """What it can do."""
         return Capabilities(
             stream="deltas" if self._streaming else "nothing",
-            stream_expires=True,
             needs_agent=True,
             workforces=True,
             cancel=False,
