@@ -10,11 +10,11 @@ from rxtasks.feed.cadence import Facts, What
 from rxtasks.feed.faults import Refusals, newest
 from rxtasks.feed.holder import StreamHolder
 from rxtasks.feed.limits import Limits
-from rxtasks.feed.observed import Observed
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.outlet import Outlet
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
+from rxtasks.feed.refcount import RefCounted
 from rxtasks.feed.shared import SharedStream
 from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
@@ -32,7 +32,7 @@ _T = TypeVar("_T", bound=Turn)
 _SOON = 0.4  # seconds after the loss of a stream in which it may be back before the status is read
 
 
-class Watching(Observed):
+class Watching(RefCounted):
     """Brings what polls and a stream tell of a task into its log.
 
     Whatever is learned of the task, also by a single `poll`, passes through here. Observers keep

@@ -16,7 +16,7 @@ from aiohttp import web
 from rxtasks.models import FatalFault
 from rxtasks.server.frames import Frames
 from rxtasks.streams.entry import EVENTS, Entry
-from rxtasks.streams.subscription import Cursor
+from rxtasks.streams.subscription import LogReader
 from rxtasks.task import Task
 
 __all__ = ["Audience", "Reader"]
@@ -80,7 +80,7 @@ class Audience:
             self._position = chunk.position
 
 
-class Reader(Cursor):
+class Reader(LogReader):
     """Retains a task's feed for one connection, and wakes it when there is something to do.
 
     Attributes:

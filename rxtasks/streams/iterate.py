@@ -12,7 +12,7 @@ from rxtasks.errors import ReaderTooSlow, fresh
 from rxtasks.models import Message
 from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, View
 from rxtasks.streams.log import TaskLog
-from rxtasks.streams.subscription import Cursor
+from rxtasks.streams.subscription import LogReader
 
 __all__ = ["Iteration", "check_bound"]
 
@@ -21,7 +21,7 @@ T = TypeVar("T", covariant=True)
 _OVERFLOWS = ("error", "drop_oldest", "drop_newest")
 
 
-class _Reader(Cursor):
+class _Reader(LogReader):
     """What the log knows of an iteration: it wakes the reader, and keeps what a bound allows.
 
     It is apart from the iteration so that the log does not keep that one alive: an `async for`

@@ -11,10 +11,10 @@ from reactivex.abc import DisposableBase
 from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry, View
 from rxtasks.streams.log import TaskLog
 
-__all__ = ["Cursor", "SettledWatch", "Subscription"]
+__all__ = ["LogReader", "SettledWatch", "Subscription"]
 
 
-class Cursor(DisposableBase):
+class LogReader(DisposableBase):
     """A place in a log that can be left from any thread.
 
     Attributes:
@@ -60,7 +60,7 @@ class Cursor(DisposableBase):
         self.complete()
 
 
-class Subscription(Cursor):
+class Subscription(LogReader):
     """Calls an observer.
 
     An exception of the observer goes to the loop's exception handler, and the observer stays
@@ -148,7 +148,7 @@ class Subscription(Cursor):
         loop.call_exception_handler({"message": what, "exception": error, "observer": self})
 
 
-class SettledWatch(Cursor):
+class SettledWatch(LogReader):
     """Calls back when the latest turn has ended, or at once in the next turn of the loop."""
 
     __slots__ = ("_on_end", "_on_error")

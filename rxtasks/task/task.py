@@ -21,12 +21,12 @@ from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
 from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
 from rxtasks.task.checks import check_message, seconds
 from rxtasks.task.owner import Owner
-from rxtasks.task.watched import Watched
+from rxtasks.task.view import TaskView
 
 __all__ = ["Task"]
 
 
-class Task(Watched):
+class Task(TaskView):
     """One task of an agent; get it from a client, an agent or another task.
 
     Nothing is requested before somebody observes one of its streams, or awaits something. While

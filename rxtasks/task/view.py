@@ -28,10 +28,10 @@ from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry
 from rxtasks.streams.log import TaskLog
 from rxtasks.streams.stream import EventStream, Stream
 
-__all__ = ["Watched"]
+__all__ = ["TaskView"]
 
 
-class Watched:
+class TaskView:
     """What can be read of a task and observed of it, without asking the platform."""
 
     __slots__ = ("__weakref__", "_bound", "_conversation_", "_feed")

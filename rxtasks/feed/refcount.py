@@ -1,4 +1,4 @@
-"""What runs while somebody wants to know."""
+"""Counts those who want to know: what they want runs while there are any."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rxtasks.feed.limits import Limits
 from rxtasks.platforms.base import TaskRef
 from rxtasks.streams.log import TaskLog
 
-__all__ = ["Observed"]
+__all__ = ["RefCounted"]
 
 
-class Observed:
+class RefCounted:
     """Counts those who want to know about a task: it starts with the first, stops with the last.
 
     Attributes:
