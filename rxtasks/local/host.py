@@ -131,6 +131,8 @@ class Host:
         attachments: Sequence[Attachment],
         key: str | None,
         options: Mapping[str, Any],
+        *,
+        webhook: str | None = None,
     ) -> KeyUse:
         """Start a task, unless the key was used before."""
         self.check_open()
@@ -143,7 +145,7 @@ class Host:
         files = [await loaded(each) for each in attachments]
         self.check_open()
         digest = digest_of(key, "start", agent_id, text, files, plain_options)
-        return await self._start(agent_id, plain_options, Said(text, files, key, digest))
+        return await self._start(agent_id, plain_options, Said(text, files, key, digest, webhook))
 
     async def send(
         self, state: TaskState, text: str, attachments: Sequence[Attachment], key: str | None

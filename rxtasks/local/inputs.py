@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
 
-__all__ = ["Said", "check_unicode", "digest_of", "loaded"]
+__all__ = ["Said", "check_unicode", "digest_of", "loaded", "report_id"]
 
 
 class Said(Struct, frozen=True):
@@ -26,12 +26,14 @@ class Said(Struct, frozen=True):
         files: What came with it; the bytes of files on this machine are at hand.
         key: The idempotency key, if there is one.
         digest: Of all that may not differ where the key is the same; empty without a key.
+        webhook: Where the end of the task is to be delivered, if it is the first message.
     """
 
     text: str
     files: Sequence[Attachment]
     key: str | None
     digest: bytes
+    webhook: str | None = None
 
 
 def check_unicode(text: str) -> None:
@@ -74,3 +76,9 @@ def digest_of(key: str | None, *content_of_key: Any) -> bytes:
         return b""
     content = msgspec.json.encode(content_of_key, order="deterministic")
     return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def report_id(task_id: str, turn: int, url: str) -> str:
+    """Name a delivery: the same if a start is repeated under its key, even after the end."""
+    name = f"{task_id} {turn} {url}".encode("utf-8", "replace")
+    return f"msg_{hashlib.blake2b(name, digest_size=16).hexdigest()}"

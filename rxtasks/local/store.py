@@ -14,7 +14,12 @@ from rxtasks.local.state import TICK, TaskState
 from rxtasks.local.yields import new_id
 from rxtasks.models import TaskInfo, TaskStatus
 
-__all__ = ["KeyUse", "Query", "Store", "check_use", "searchable"]
+__all__ = ["KeyUse", "Query", "Store", "check_use", "searchable", "utc_now"]
+
+
+def utc_now() -> datetime:
+    """Read the clock of this machine."""
+    return datetime.now(UTC)
 
 
 class KeyUse(Struct, frozen=True):

@@ -8,9 +8,9 @@ from rxtasks.errors import UnsupportedOperation
 from rxtasks.local.log import LogItem
 from rxtasks.local.state import TaskState
 from rxtasks.models import TaskInfo
-from rxtasks.platforms.facts import AgentRef, Fact, Metadata, Partial, StreamItem
+from rxtasks.platforms.facts import Accepted, AgentRef, Fact, Metadata, Partial, StreamItem
 
-__all__ = ["check_kind", "facts_since", "item", "metadata", "position_of"]
+__all__ = ["accepted", "check_kind", "facts_since", "item", "metadata", "position_of"]
 
 
 def check_kind(agent: AgentRef) -> None:
@@ -60,6 +60,18 @@ def metadata(info: TaskInfo) -> Metadata:
         turn=info.turn,
         usage=info.usage,
         cost=info.cost,
+    )
+
+
+def accepted(state: TaskState, turn: int) -> Accepted:
+    """Tell that a turn was accepted."""
+    message = state.input(turn)
+    return Accepted(
+        id=state.id,
+        message_id=message.id,
+        turn=turn,
+        at=message.created_at,
+        info=metadata(state.info),
     )
 
 

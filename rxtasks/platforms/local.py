@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rxtasks.arguments import check_is, check_path, check_seconds
@@ -13,7 +13,7 @@ from rxtasks.local.agents import Agent, AgentInfo, checked, described
 from rxtasks.local.host import Host
 from rxtasks.local.limits import Limits
 from rxtasks.local.state import TaskState
-from rxtasks.local.store import KeyUse, Query
+from rxtasks.local.store import Query, utc_now
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import (
     Accepted,
@@ -25,7 +25,14 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
-from rxtasks.platforms.embedded import check_kind, facts_since, item, metadata, position_of
+from rxtasks.platforms.embedded import (
+    accepted,
+    check_kind,
+    facts_since,
+    item,
+    metadata,
+    position_of,
+)
 from rxtasks.platforms.reports import Reports
 
 if TYPE_CHECKING:
@@ -35,10 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Local"]
 
 _PAGE = 50
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Local:
@@ -62,7 +65,7 @@ class Local:
         owner_timeout: float = 10.0,
         max_running: int | None = None,
         time_limit: float | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         webhooks: WebhookSender | None = None,
     ) -> None:
         """Make the platform; nothing runs and no file is opened before a client enters.
@@ -77,14 +80,18 @@ class Local:
             time_limit: Seconds that a turn may take before it ends with the status `error`; waiting
                 for a slot or an answer does not count.
             clock: Gives the present as an aware datetime.
-            webhooks: Delivers what `run(..., webhook=url)` asks for; None: nothing does. It is
-                closed along with the last client.
+            webhooks: Delivers what `run(..., webhook=url)` asks for; None: nothing does, but others
+                who share the file may. It is closed along with the last client.
 
         Raises:
             ConfigurationError: Something in `agents` is no agent, or an argument is no such thing.
         """
         self._agents = checked(agents)
+        self._lasts = path is not None
         self._reports = Reports(webhooks)
+        self._capabilities = Capabilities(
+            stream="everything", resume="full", idempotency=True, webhooks=webhooks is not None
+        )
         limits = Limits(max_running=max_running, time_limit=time_limit)
         check_seconds("owner_timeout", owner_timeout)
         self._host = Host(self._agents, clock, limits)
@@ -93,7 +100,12 @@ class Local:
         from rxtasks.local.disk.host import DurableHost  # noqa: PLC0415 - who needs no SQLite
 
         self._host = DurableHost(
-            self._agents, clock, limits, path=check_path("path", path), owner_timeout=owner_timeout
+            self._agents,
+            clock,
+            limits,
+            path=check_path("path", path),
+            owner_timeout=owner_timeout,
+            reporter=self._reports,
         )
 
     @property
@@ -104,8 +116,7 @@ class Local:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do: everything but workforces, and webhooks where it has a sender."""
-        tells = self._reports.possible
-        return Capabilities(stream="everything", resume="full", idempotency=True, webhooks=tells)
+        return self._capabilities  # asked for with every fact, so it is made once
 
     @property
     def agents(self) -> tuple[AgentInfo, ...]:
@@ -156,10 +167,13 @@ class Local:
         """
         check_kind(agent)
         self._reports.check(webhook)
-        use = await self._host.start(agent.id, text, attachments, idempotency_key, options or {})
-        ref = TaskRef(use.task_id, agent)
-        self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
-        return await self._accepted(use)
+        use = await self._host.start(
+            agent.id, text, attachments, idempotency_key, options or {}, webhook=webhook
+        )
+        if webhook is not None and not self._lasts:
+            ref = TaskRef(use.task_id, agent)
+            self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
+        return accepted(await self._host.find(use.task_id), use.turn)
 
     async def send(
         self,
@@ -177,9 +191,8 @@ class Local:
                 content.
         """
         state = await self._state(ref)
-        return await self._accepted(
-            await self._host.send(state, text, attachments, idempotency_key)
-        )
+        use = await self._host.send(state, text, attachments, idempotency_key)
+        return accepted(await self._host.find(use.task_id), use.turn)
 
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         """Poll once: what changed since the cursor, in the newest revision, oldest first.
@@ -307,14 +320,3 @@ class Local:
         if ref.agent is not None:
             check_kind(ref.agent)
         return await self._host.find(ref.id, None if ref.agent is None else ref.agent.id)
-
-    async def _accepted(self, use: KeyUse) -> Accepted:
-        state = await self._host.find(use.task_id)
-        message = state.input(use.turn)
-        return Accepted(
-            id=state.id,
-            message_id=message.id,
-            turn=use.turn,
-            at=message.created_at,
-            info=metadata(state.info),
-        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,10 +14,14 @@ import msgspec
 from msgspec import Struct
 
 from rxtasks.errors import ConfigurationError, RxTasksError, UnsupportedOperation
+from rxtasks.local.inputs import report_id
+from rxtasks.local.state import TaskState
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
-from rxtasks.platforms.facts import Batch, Metadata, TaskRef
+from rxtasks.platforms.embedded import item, metadata
+from rxtasks.platforms.facts import AgentRef, Batch, Metadata, StreamItem, TaskRef
 
 if TYPE_CHECKING:
+    from rxtasks.local.disk.outbox import Report
     from rxtasks.webhooks import WebhookSender
 
 __all__ = ["Reports", "SettledBody", "SettledTask"]
@@ -77,7 +81,10 @@ class SettledBody(Struct, frozen=True, kw_only=True):
 
 
 class Reports:
-    """Watches tasks until they have settled, and hands what came of them to a sender."""
+    """Watches tasks until they have settled, and hands what came of them to a sender.
+
+    Of tasks in a file it only writes and delivers what it is asked to: the file knows when.
+    """
 
     def __init__(self, sender: WebhookSender | None) -> None:
         """Make it; without a sender, nothing can be reported.
@@ -107,26 +114,39 @@ class Reports:
         if url is not None:
             self._sending().check(url)
 
-    def begin(
-        self, ref: TaskRef, turn: int, url: str | None, stream: AsyncGenerator[Batch]
-    ) -> None:
+    def begin(self, ref: TaskRef, turn: int, url: str, stream: AsyncGenerator[Batch]) -> None:
         """Report a task as soon as a turn of it has ended and none waits.
 
         Args:
             ref: The task.
             turn: The turn, from 1.
-            url: Where the report goes; None: nowhere.
+            url: Where the report goes.
             stream: The task's log from its beginning.
         """
-        if url is None:
-            return
-        name = _id(ref, turn, url)
+        name = report_id(ref.id, turn, url)
         if name in self._watched:
             return  # the start was repeated under its key
         report = self._report(ref, turn, url, stream)
         task = asyncio.Task(report, name=f"rxtasks report {ref.id}")
         self._watched[name] = task
         task.add_done_callback(lambda _: self._watched.pop(name))
+
+    def written(self, state: TaskState) -> bytes:
+        """Write what is delivered of a task that has settled."""
+        outcome = _Outcome()
+        outcome.take(map(item, state.log.after(0)[1]))
+        ref = TaskRef(state.id, AgentRef(state.agent_id))
+        return _written(ref, metadata(state.info), outcome)
+
+    async def attempt(self, report: Report) -> float | None:
+        """Try once to deliver; give the seconds until it is to be tried again, None: it is over."""
+        return await self._sending().attempt(
+            report.url,
+            report.body,
+            id=report.id,
+            attempts=report.attempts,
+            age=max(time.time() - report.begun, 0.0) if report.attempts else 0.0,
+        )
 
     async def aclose(self) -> None:
         """Report what has settled, and let the sender try for a few seconds."""
@@ -154,11 +174,11 @@ class Reports:
         try:
             async with aclosing(stream) as batches:
                 async for batch in batches:
-                    outcome.take(batch)
+                    outcome.take(batch.items)
                     info = outcome.info
                     if info is not None and _has_settled(info, turn):
                         body = _written(ref, info, outcome)
-                        self._sending().deliver(url, body, id=_id(ref, turn, url))
+                        self._sending().deliver(url, body, id=report_id(ref.id, turn, url))
                         return
         except RxTasksError as error:
             _logger.warning("task %s cannot be reported to its webhook: %s", ref.id, error)
@@ -172,22 +192,16 @@ class _Outcome:
         self.text = ""
         self.error = ""
 
-    def take(self, batch: Batch) -> None:
-        for item in batch.items:
-            if isinstance(item, AgentMessage):
-                self.text = item.text
-            elif isinstance(item, AgentErrorMessage):
-                self.error = item.last_error
-            elif isinstance(item, Metadata):
-                self.info = item
-                if item.status is TaskStatus.QUEUED:  # another turn follows
+    def take(self, items: Iterable[StreamItem]) -> None:
+        for each in items:
+            if isinstance(each, AgentMessage):
+                self.text = each.text
+            elif isinstance(each, AgentErrorMessage):
+                self.error = each.last_error
+            elif isinstance(each, Metadata):
+                self.info = each
+                if each.status is TaskStatus.QUEUED:  # another turn follows
                     self.text = self.error = ""
-
-
-def _id(ref: TaskRef, turn: int, url: str) -> str:
-    """Name a delivery: the same if a start is repeated under its key, even after the end."""
-    name = f"{ref.id} {turn} {url}".encode("utf-8", "replace")
-    return f"msg_{hashlib.blake2b(name, digest_size=16).hexdigest()}"
 
 
 def _has_settled(info: Metadata, turn: int) -> bool:

@@ -7,7 +7,9 @@ import logging
 import random
 import secrets
 import socket
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -34,20 +36,17 @@ class _Refused(OSError):
     """The address is one that nothing is delivered to."""
 
 
-class _GaveUp(Exception):
-    """A delivery is not tried any more."""
-
-
 class _Job(Struct, frozen=True):
     id: str
-    url: URL
+    url: str
     body: bytes
-    until: float  # by the loop's clock
 
-    @property
-    def where(self) -> str:
-        """The host: the rest of a URL may be a secret."""
-        return f"{self.url.host}"[:200]
+
+def _host(url: str) -> str:
+    """Say of a URL what may be said: the rest of it may be a secret."""
+    with suppress(ValueError):
+        return f"{URL(url).host}"[:200]
+    return "nowhere"
 
 
 class WebhookSender:
@@ -148,10 +147,9 @@ class WebhookSender:
         if id is not None:
             check_id(id)
         id = id or f"msg_{secrets.token_urlsafe(20)}"
-        loop = asyncio.get_running_loop()
-        job = _Job(id, URL(url), body, loop.time() + self._give_up_after)
+        job = _Job(id, url, body)
         if len(self._jobs) >= self._most:
-            _logger.warning("a webhook to %s was dropped: %d are waiting", job.where, self._most)
+            _logger.warning("a webhook to %s was dropped: %d are waiting", _host(url), self._most)
             return id
         task = asyncio.Task(self._run(job), name=f"rxtasks webhook {id}")
         self._jobs[task] = job
@@ -171,7 +169,8 @@ class WebhookSender:
             left = dict(self._jobs)
             for task, job in left.items():
                 task.cancel()
-                _logger.warning("a webhook to %s was dropped: the sender was closed", job.where)
+                where = _host(job.url)
+                _logger.warning("a webhook to %s was dropped: the sender was closed", where)
             if left:
                 await asyncio.wait(left)
             session, self._session, self._slots = self._session, None, None
@@ -180,55 +179,76 @@ class WebhookSender:
 
     # ------------------------------------------------------------------ one delivery
 
-    async def _run(self, job: _Job) -> None:
-        try:
-            await self._try(job)
-        except _GaveUp as error:
-            _logger.warning("a webhook to %s was given up: %s", job.where, error)
+    async def attempt(
+        self, url: str, body: bytes, *, id: str, attempts: int = 0, age: float = 0.0
+    ) -> float | None:
+        """Try once to deliver, for who keeps account of deliveries by itself.
 
-    async def _try(self, job: _Job) -> None:
-        loop, attempt = asyncio.get_running_loop(), 0
+        What came of it is logged. The sender has to be closed afterwards, like after `deliver`.
+
+        Args:
+            url: Where to.
+            body: What is sent, as JSON.
+            id: Names the delivery, the same in all attempts.
+            attempts: How many there were before.
+            age: Seconds since the first one.
+
+        Returns:
+            Seconds until the next attempt is due; None: it was delivered, or given up.
+        """
+        begun = time.monotonic() - age
         self._slots = self._slots or asyncio.Semaphore(self._at_once)
-        while True:
-            async with self._slots:
-                failure, asked = await self._attempt(job)
-            if failure is None:
-                return
-            ceiling = min(_LONGEST, _FIRST * 2.0 ** min(attempt, 20))
+        async with self._slots:
+            failure, asked = await self._post(url, body, id)
+        if not failure:
+            return None
+        where = _host(url)
+        if asked is not None:
+            ceiling = min(_LONGEST, _FIRST * 2.0 ** min(attempts, 20))
             delay = max(asked, ceiling * random.uniform(0.5, 1.0))
-            attempt += 1
-            if loop.time() + delay >= job.until:
-                raise _GaveUp(f"{failure}, after {attempt} attempts")
-            _logger.info("a webhook to %s failed: %s; again in %.0f s", job.where, failure, delay)
-            await asyncio.sleep(delay)
+            if time.monotonic() - begun + delay < self._give_up_after:
+                _logger.info("a webhook to %s failed: %s; again in %.0f s", where, failure, delay)
+                return delay
+        _logger.warning(
+            "a webhook to %s was given up after %d attempts: %s", where, attempts + 1, failure
+        )
+        return None
 
-    async def _attempt(self, job: _Job) -> tuple[str | None, float]:
+    async def _run(self, job: _Job) -> None:
+        begun, attempts = time.monotonic(), 0
+        while True:
+            age = time.monotonic() - begun
+            wait = await self.attempt(job.url, job.body, id=job.id, attempts=attempts, age=age)
+            if wait is None:
+                return
+            attempts += 1
+            await asyncio.sleep(wait)
+
+    async def _post(self, url: str, body: bytes, id: str) -> tuple[str, float | None]:
         """Try once.
 
         Returns:
-            None if it was delivered, or else what went wrong; and the seconds to wait at least.
-
-        Raises:
-            _GaveUp: There is no use in trying again.
+            What went wrong, nothing if it was delivered; and the seconds to wait at least, None if
+            there is no use in trying again.
         """
-        headers = sign(job.body, self._secrets, id=job.id, scheme=self._scheme)
+        headers = sign(body, self._secrets, id=id, scheme=self._scheme)
         headers["Content-Type"] = "application/json"
         try:
             async with self._opened().post(
-                job.url, data=job.body, headers=headers, allow_redirects=False
+                URL(url), data=body, headers=headers, allow_redirects=False
             ) as response:
                 if 200 <= response.status < 300:
-                    return None, 0.0
+                    return "", None
                 asked = response.headers.get("Retry-After", "")
                 status = response.status
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, _Refused):
-                raise _GaveUp(str(error.os_error)) from None
+                return str(error.os_error), None
             return type(error).__name__, 0.0
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             return type(error).__name__, 0.0
         if status == _GONE:
-            raise _GaveUp("the receiver wants no more of it (410)")
+            return "the receiver wants no more of it (410)", None
         wait = float(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 8 else 0.0
         return f"status {status}", wait
 

@@ -17,6 +17,7 @@ from rxtasks import (
     TaskNotFound,
     TaskStatus,
 )
+from rxtasks.local.disk import schema
 from rxtasks.platforms import Local
 from tests.integration.durable import AGENTS, at, host, sql
 
@@ -171,6 +172,28 @@ async def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     sql(path, "PRAGMA user_version = 99")
 
     await refused(path, "newer")
+
+
+async def test_a_file_of_an_older_version_is_brought_up_to_date(path: Path) -> None:
+    async with at(path) as client:
+        task = await client.agent("echo").run("one", idempotency_key="k")
+        await task.result()
+    sql(path, "DROP TABLE reports")  # as version 1 made it
+    sql(path, "PRAGMA user_version = 1")
+
+    async with at(path) as one, at(path) as two:  # the second finds it done
+        assert (await one.agent("echo").run("one", idempotency_key="k")).id == task.id
+        assert [each.id async for each in two.agent("echo").tasks()] == [task.id]
+    assert sql(path, "PRAGMA user_version") == [(schema.VERSION,)]
+    assert sql(path, "SELECT count(*) FROM reports") == [(0,)]
+
+
+async def test_a_file_without_a_version_is_refused(path: Path) -> None:
+    async with at(path):
+        pass
+    sql(path, "PRAGMA user_version = 0")
+
+    await refused(path, "no version")
 
 
 async def test_a_database_of_something_else_is_refused(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rxtasks import (
     TaskStatus,
     TransportError,
 )
+from rxtasks.local import Context, Yield, message
 from rxtasks.local.disk import file, link, neighbours, schema
 from rxtasks.platforms import Local
 from tests.integration.durable import AGENTS, at, host, sql
@@ -206,6 +207,55 @@ async def test_what_cannot_be_written_is_written_later(
         assert (await names["one"].result()).text == "one 0"
     complaints = [each for each in caplog.records if "cannot be written" in each.message]
     assert len(complaints) == 1
+
+
+async def busy(ctx: Context) -> AsyncIterator[Yield]:
+    yield message("begun")
+    await asyncio.sleep(2.5)
+    yield message("done")
+
+
+async def test_an_owner_that_waits_for_the_file_as_we_do_is_not_taken_for_gone(
+    path: Path,
+) -> None:
+    platforms = [Local({"busy": busy}, path=path, owner_timeout=0.8) for _ in range(3)]
+    async with Client(platforms[0]) as one, Client(platforms[1]) as two, Client(platforms[2]):
+        task = await one.agent("busy").run("go")
+        await host(one).journal.commit()
+        twin = two.task(task.ref)
+        for _ in range(2):
+            with locked(path):
+                await asyncio.sleep(1.0)  # for longer than an owner may be silent
+            await asyncio.sleep(0.05)  # whoever is first then
+        result = await task.result(timeout=10)
+        assert (result.status, result.text) == ("completed", "done")
+        assert (await twin.result(timeout=10)).text == "done"
+
+
+async def test_an_owner_that_was_taken_for_gone_stops_though_it_says_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[bool] = []
+
+    async def silent(ctx: Context) -> AsyncIterator[Yield]:
+        yield message("begun")
+        try:
+            await asyncio.sleep(300)
+        finally:
+            ended.append(ctx.cancelled)
+
+    async with Client(Local({"silent": silent}, path=path, owner_timeout=1.0)) as one:
+        task = await one.agent("silent").run("go")
+        await task.messages.first(lambda each: each.is_agent())
+        await host(one).journal.commit()
+        host(one)._link.file.owning = False  # it gives no sign of life, as if it were stopped
+        async with at(path, owner_timeout=0.3) as two:
+            result = await two.task(task.ref).result(timeout=10)
+            assert "interrupted" in result.error
+            host(one)._link.file.owning = True
+            await asyncio.wait_for(eventually(lambda: bool(ended)), 5)
+        assert "interrupted" in (await task.result(timeout=10)).error
+    assert "taken over by another process" in caplog.text
 
 
 @pytest.mark.usefixtures("hasty")

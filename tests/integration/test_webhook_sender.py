@@ -17,10 +17,10 @@ from rxtasks.local import Context, message, usage
 from rxtasks.models import TaskStatus, Usage
 from rxtasks.platforms import Gateway, Local
 from rxtasks.server import serve
-from rxtasks.webhooks import WebhookDelivery, WebhookReceiver, WebhookSender, sender
+from rxtasks.webhooks import WebhookSender, sender
+from tests.integration.hooks import SECRET, hooked
 from tests.integration.serving import until
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"type":"task.completed","data":{"task_id":"t-1","status":"completed"}}'
 
 
@@ -37,43 +37,6 @@ async def count(ctx: Context):
     if ctx.text == "wait":
         await asyncio.sleep(60)
     yield message(f"counted {ctx.text}")
-
-
-class Hook:
-    """Answers deliveries as a test wants, and keeps what came."""
-
-    def __init__(self) -> None:
-        self.answers: list[Any] = []  # statuses, or responses; then 204
-        self.receiver = WebhookReceiver(SECRET)
-        self.headers: list[Any] = []
-        self.bodies: list[bytes] = []
-        self.delivered: list[WebhookDelivery] = []
-        self.receiver.deliveries.subscribe(self.delivered.append)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.headers.append(request.headers.copy())
-        self.bodies.append(await request.read())
-        given = self.answers.pop(0) if self.answers else None
-        if isinstance(given, web.Response):
-            return given
-        if given is not None:
-            return web.Response(status=given)
-        return await self.receiver.handle(request)
-
-
-@asynccontextmanager
-async def hooked() -> AsyncIterator[tuple[Hook, str]]:
-    hook = Hook()
-    site = web.Application()
-    site.router.add_post("/hook", hook.handle)
-    runner = web.AppRunner(site, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield hook, f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    finally:
-        hook.receiver.close()
-        await runner.cleanup()
 
 
 @asynccontextmanager

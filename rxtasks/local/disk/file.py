@@ -3,67 +3,36 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from msgspec import Struct
-
-from rxtasks.local.disk import inbox, owners, rows, schema
-from rxtasks.local.disk.inbox import Command, Outcome
-from rxtasks.local.disk.rows import Change, Tail
+from rxtasks.local.disk import inbox, outbox, owners, rows, schema
+from rxtasks.local.disk.inbox import Command
+from rxtasks.local.disk.news import Batch, Loop, News, Saved
+from rxtasks.local.disk.rows import Tail
 from rxtasks.local.disk.schema import reading, writing
+from rxtasks.local.disk.vigil import Vigil
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query
 from rxtasks.models import TaskInfo
 
-__all__ = ["POLL", "Batch", "File", "News", "Saved"]
+__all__ = ["POLL", "File"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("rxtasks.local")
 
 POLL = 0.1
 """Seconds between two looks at what other processes have written, while somebody wants to know."""
 
-_PULSE = 2.5
-"""Seconds between two signs of life at most, however patient we are: others may be less so."""
-
 _AGAIN = 0.5  # seconds until a transaction that failed is tried again
-
-
-class Batch(Struct, frozen=True):
-    """What is written at once: changes of tasks, and what came of commands."""
-
-    changes: Sequence[Change]
-    answers: Sequence[tuple[str, Outcome]]
-
-
-class Saved(Struct, frozen=True):
-    """What came of a batch.
-
-    Attributes:
-        lost: Tasks that belong to somebody else now; nothing was written of them.
-        used: New tasks that were not written, since their key was used before, and for what.
-    """
-
-    lost: Sequence[str]
-    used: dict[str, KeyUse]
-
-
-class News(Struct, frozen=True):
-    """What other processes have written.
-
-    Attributes:
-        tails: What is new in the tasks that are followed; None: the task is gone.
-        commands: What is asked of us.
-        outcomes: What came of what we asked.
-    """
-
-    tails: dict[str, Tail | None]
-    commands: Sequence[Command]
-    outcomes: Sequence[tuple[str, Outcome]]
+_UNDER_WAY = 20  # reports that one process delivers at the same time
 
 
 class File:
@@ -76,15 +45,7 @@ class File:
         closing: Set when nothing is to be tried again any more.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        owner: str,
-        *,
-        timeout: float,
-        now: Callable[[], datetime],
-        tell: Callable[[News], None],
-    ) -> None:
+    def __init__(self, path: Path, owner: str, *, timeout: float, loop: Loop) -> None:
         self.followed: tuple[TaskState, ...] = ()
         self.watching: bool = False
         self.owning: bool = False
@@ -92,14 +53,12 @@ class File:
         self._path = path
         self._owner = owner
         self._timeout = timeout
-        self._pulse = min(timeout / 4, _PULSE)
-        self._now = now
-        self._tell = tell
+        self._loop = loop
         self._db: sqlite3.Connection
+        self._delivering: set[str] = set()
+        self._report_due = 0.0
+        self._vigil: Vigil
         self._seen: int | None = None
-        self._beaten = 0.0
-        self._judged: float | None = None
-        self._due = 0.0
 
     def open(self) -> None:
         """Open the file, and end what was left unfinished in it by processes that are gone.
@@ -108,8 +67,8 @@ class File:
             ConfigurationError: It cannot be used.
         """
         self._db = schema.opened(self._path)
-        self._keep_house()
-        self._due = time.monotonic() + self._pulse
+        self._vigil = Vigil(self._db, self._owner, self._timeout, self._loop)
+        self._vigil.begin()
 
     def close(self) -> None:
         """Leave the file."""
@@ -122,12 +81,21 @@ class File:
     # ------------------------------------------------------------------ writing
 
     def save(self, batch: Batch) -> Saved:
-        """Write a batch; what fails for reasons that can go away is tried until it does not."""
+        """Write a batch."""
+        saved = self._written(lambda: self._save(batch))
+        if any(change.release for change in batch.changes):
+            self._report_due = 0.0
+            with suppress(sqlite3.Error):  # it is looked at again
+                self._hand_out()
+        return saved
+
+    def _written(self, work: Callable[[], T]) -> T:
+        """Write; what fails for reasons that can go away is tried until it does not."""
         complained = False
         while True:
             try:
                 with writing(self._db):
-                    return self._save(batch)
+                    return work()
             except sqlite3.OperationalError as error:
                 if not complained:
                     _log.warning("%s cannot be written, trying again: %s", self._path, error)
@@ -136,7 +104,7 @@ class File:
                     raise
 
     def _save(self, batch: Batch) -> Saved:
-        self._beat_if_due()
+        self._vigil.beat_if_due()
         lost: list[str] = []
         used: dict[str, KeyUse] = {}
         for change in batch.changes:
@@ -145,9 +113,12 @@ class File:
                 use = rows.insert(self._db, change, self._owner)
                 if use is not None:
                     used[task] = use
+                elif change.report is not None:
+                    outbox.ask(self._db, task, change.report)
             elif not rows.update(self._db, change, self._owner):
                 lost.append(task)
             elif change.release:
+                self._settle(task)
                 inbox.ask_again_who_owns(self._db, task)
         for command, outcome in batch.answers:
             inbox.answer(self._db, command, outcome)
@@ -156,8 +127,8 @@ class File:
     def claim(self, task: str, after: int) -> tuple[bool, Tail | None]:
         """Become the owner of a task, unless another process is; give what is new in it."""
         with writing(self._db):
-            self._beat_if_due()
-            if self._live_owner(task) not in (None, self._owner):
+            self._vigil.beat_if_due()
+            if self._is_others(task):
                 return False, None
             self._db.execute("UPDATE tasks SET owner = ? WHERE id = ?", (self._owner, task))
             return True, rows.read(self._db, task, after)
@@ -165,8 +136,9 @@ class File:
     def delete(self, task: str) -> bool:
         """Delete a task, unless another process is its owner."""
         with writing(self._db):
-            if self._live_owner(task) not in (None, self._owner):
+            if self._is_others(task):
                 return False
+            self._settle(task)
             self._db.execute("DELETE FROM tasks WHERE id = ?", (task,))
             inbox.ask_again(self._db, task)
             return True
@@ -175,13 +147,14 @@ class File:
         """Delete old tasks, and give their space back."""
         with writing(self._db):
             gone = rows.delete_older(self._db, before)
+            outbox.delete_older(self._db, before / 1e6)
         self._db.execute("PRAGMA incremental_vacuum").fetchall()
         return gone
 
     def post(self, command: Command) -> bool:
         """Ask the owner of a task for something; False: it has none."""
         with writing(self._db):
-            if self._live_owner(command.task) in (None, self._owner):
+            if not self._is_others(command.task):
                 return False
             inbox.post(self._db, command, self._owner, time.time())
             return True
@@ -190,6 +163,29 @@ class File:
         """Take a command back; False: it is too late for that."""
         with writing(self._db):
             return inbox.withdraw(self._db, command)
+
+    def report(self, task: str, report: tuple[str, str]) -> None:
+        """Have the end of a task delivered that was started before, maybe once more."""
+        with writing(self._db):
+            outbox.ask(self._db, task, report)
+            if owners.owner_of(self._db, task) is None:
+                self._settle(task)
+        self._report_due = 0.0
+
+    def attempted(self, report: str, again: float | None) -> None:
+        """Note an attempt: after how many seconds the next one is due, None: it is over."""
+
+        def note() -> None:
+            if again is None:
+                outbox.done(self._db, report)
+            else:
+                outbox.later(self._db, report, self._owner, time.time() + again)
+
+        try:
+            self._written(note)
+        finally:
+            self._delivering.discard(report)
+            self._report_due = 0.0
 
     # ------------------------------------------------------------------ reading
 
@@ -211,55 +207,40 @@ class File:
     def tick(self) -> float:
         """Give signs of life, notice those that give none, look for news; say when to come back."""
         try:
-            if time.monotonic() >= self._due:
-                self._due = time.monotonic() + self._pulse
-                self._keep_house()
+            if self._vigil.is_due:
+                self._report_due = 0.0  # others may have left something to us
+                if self._vigil.keep(owning=self.owning or bool(self._delivering)):
+                    self._seen = None  # our own commits are no news, but we may follow these tasks
+            if time.time() >= self._report_due:
+                self._hand_out()
             if self.watching:
                 self._look()
         except sqlite3.Error as error:
             _log.warning("%s cannot be read or written, trying again: %s", self._path, error)
             return _AGAIN
-        return POLL if self.watching else max(self._due - time.monotonic(), 0.01)
+        due = min(self._vigil.wait, self._report_due - time.time())
+        return POLL if self.watching else max(due, 0.01)
 
-    def _keep_house(self) -> None:
-        now = time.time()
-        first, late = self._judged is None, not self._may_judge(now)
-        self._judged = now
-        if self.owning:
+    def _is_others(self, task: str) -> bool:
+        return owners.owner_of(self._db, task) not in (None, self._owner)
+
+    def _settle(self, task: str) -> None:
+        outbox.settle(self._db, task, self._loop.write, self._loop.now, time.time())
+
+    def _hand_out(self) -> None:
+        """Take reports that are due, and have them delivered."""
+        room = _UNDER_WAY - len(self._delivering)
+        if self._loop.deliver is None or room <= 0:
+            self._report_due = math.inf
+            return
+        if outbox.is_due(self._db, time.time()):
             with writing(self._db):
-                owners.beat(self._db, self._owner, now)
-            self._beaten = now
-        if late and not first:
-            return  # we slept, or the clock was set: the others have to have their chance too
-        since = now - self._timeout
-        if owners.orphans(self._db, since):
-            with writing(self._db):
-                # Looked up again: whoever holds the lock first is the one that says so.
-                owners.interrupt(self._db, owners.orphans(self._db, since), self._now)
-            self._seen = None  # our own commits are no news, but we may follow these tasks
-        if not owners.is_clean(self._db, since, now):
-            with writing(self._db):
-                owners.clean(self._db, since, now)
-
-    def _may_judge(self, now: float) -> bool:
-        return self._judged is not None and abs(now - self._judged) < 2 * self._pulse + 1.0
-
-    def _live_owner(self, task: str) -> str | None:
-        owner = owners.owner_of(self._db, task)
-        since = time.time() - self._timeout
-        if owner in (None, self._owner) or not self._may_judge(time.time()):
-            return owner
-        if task in owners.orphans(self._db, since):
-            owners.interrupt(self._db, [task], self._now)
-            self._seen = None
-            return None
-        return owner
-
-    def _beat_if_due(self) -> None:
-        now = time.time()
-        if not 0 <= now - self._beaten < self._pulse:
-            owners.beat(self._db, self._owner, now)
-            self._beaten = now
+                self._vigil.beat_if_due()
+                taken = outbox.take(self._db, self._owner, time.time(), room)
+            self._delivering.update(report.id for report in taken)
+            self._loop.deliver(taken)
+        next_due = outbox.next_due(self._db)
+        self._report_due = math.inf if next_due is None else next_due
 
     def _look(self) -> None:
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
@@ -282,4 +263,4 @@ class File:
         self._seen = version
         news = {task: tail for task, tail in tails.items() if tail is None or tail.entries}
         if news or commands or outcomes:
-            self._tell(News(news, commands, outcomes))
+            self._loop.learn(News(news, commands, outcomes))

@@ -17,9 +17,12 @@ from rxtasks.local.disk.inbox import AGAIN, Body, Cancel, End, Outcome, Respond,
 from rxtasks.local.disk.journal import Journal
 from rxtasks.local.disk.link import Link
 from rxtasks.local.disk.neighbours import Neighbours
+from rxtasks.local.disk.news import Loop
+from rxtasks.local.disk.outbox import Report
+from rxtasks.local.disk.posting import Posting, Reporter
 from rxtasks.local.disk.rows import micros
 from rxtasks.local.host import Host
-from rxtasks.local.inputs import Said
+from rxtasks.local.inputs import Said, report_id
 from rxtasks.local.limits import Limits
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query, check_use
@@ -48,13 +51,16 @@ class DurableHost(Host):
         *,
         path: Path,
         owner_timeout: float,
+        reporter: Reporter,
     ) -> None:
         super().__init__(agents, clock, limits)
+        self._reporter = reporter
         self._path = path
         self._timeout = owner_timeout
         self._gate = asyncio.Lock()
         self._is_open = False
         self._link: Link
+        self._posting: Posting
         self.journal: Journal
         self._answering = Answering(self)
         self._others = Neighbours(self.store, self._answering.perform)
@@ -90,10 +96,16 @@ class DurableHost(Host):
                     await self._close()
 
     async def _open(self) -> None:
-        self._link = Link(
-            self._path, timeout=self._timeout, now=self.store.now, learn=self._others.learn
+        loop = Loop(
+            now=self.store.now,
+            write=self._reporter.written,
+            learn=self._others.learn,
+            doubt=self._doubt,
+            deliver=self._deliver if self._reporter.possible else None,
         )
+        self._link = Link(self._path, timeout=self._timeout, loop=loop)
         self._others.link = self._link
+        self._posting = Posting(self._link, self._reporter)
         self.journal = Journal(self._link, self._lose)
         await self._link.open()
         self._is_open = True
@@ -102,6 +114,7 @@ class DurableHost(Host):
         await self._answering.aclose()
         try:
             await self.journal.aclose()
+            await self._posting.aclose()
             await self._link.aclose()
         except RxTasksError as error:
             _log.warning("%s", error)  # a client is leaving: it has nothing to decide any more
@@ -136,9 +149,9 @@ class DurableHost(Host):
     async def _start(self, agent_id: str, options: Mapping[str, Any], said: Said) -> KeyUse:
         known = await self.known(said)
         if known is not None:
-            return known
+            return await self._reported(known, said.webhook)
         state = self.store.make(agent_id, options)
-        begun = self.journal.begin(state)
+        begun = self.journal.begin(state, _report(state.id, said.webhook))
         use = self.accept(state, said)
 
         def go_on(other: KeyUse | None) -> None:
@@ -150,7 +163,17 @@ class DurableHost(Host):
                 self.journal.disown(state)
 
         other = await self._committed(begun, go_on)
-        return use if other is None else check_use(said.key, said.digest, other)
+        if other is None:
+            return use
+        return await self._reported(check_use(said.key, said.digest, other), said.webhook)
+
+    async def _reported(self, use: KeyUse, webhook: str | None) -> KeyUse:
+        """Have the end of a task delivered whose start was repeated under its key."""
+        report = _report(use.task_id, webhook)
+        if report is not None:
+            await self._link.call(self._link.file.report, use.task_id, report)
+            self._link.worker.nudge()
+        return use
 
     async def _send(self, state: TaskState, said: Said) -> KeyUse:
         while True:
@@ -259,6 +282,12 @@ class DurableHost(Host):
         outcome.check()
         return outcome
 
+    def _doubt(self) -> None:
+        self.journal.affirm()
+
+    def _deliver(self, due: Sequence[Report]) -> None:
+        self._posting.take(due)
+
     def _lose(self, task: str) -> None:
         state = self.store.peek(task)
         if state is None:
@@ -267,6 +296,10 @@ class DurableHost(Host):
         self.journal.disown(state)
         self.runner.forsake(state)
         self._others.gone(state)
+
+
+def _report(task: str, webhook: str | None) -> tuple[str, str] | None:
+    return None if webhook is None else (report_id(task, 1, webhook), webhook)
 
 
 def _if_done(go_on: Callable[[T], None]) -> Callable[[asyncio.Future[T]], None]:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 from rxtasks.errors import RxTasksError
-from rxtasks.local.disk.file import Batch, Saved
 from rxtasks.local.disk.inbox import Outcome
 from rxtasks.local.disk.link import Link
+from rxtasks.local.disk.news import Batch, Saved
 from rxtasks.local.disk.rows import change_of
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse
@@ -48,6 +48,7 @@ class Journal:
         self._held: Counter[TaskState] = Counter()
         self._dirty: dict[TaskState, None] = {}
         self._begun: dict[str, asyncio.Future[KeyUse | None]] = {}
+        self._reports: dict[str, tuple[str, str]] = {}
         self._uses: dict[str, list[tuple[str, KeyUse]]] = {}
         self._answers: list[tuple[str, Outcome]] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -70,6 +71,11 @@ class Journal:
         self._dirty[state] = None  # so that it is let go of if nothing comes of it
         self._later()
 
+    def affirm(self) -> None:
+        """Write all tasks that are ours: those that are so no longer are lost by it."""
+        for state in self._owned:
+            self._note(state)
+
     def disown(self, state: TaskState) -> None:
         """Write down nothing of a task any more."""
         state.owned = False
@@ -91,9 +97,18 @@ class Journal:
                 if state.owned:
                     self._note(state)
 
-    def begin(self, state: TaskState) -> asyncio.Future[KeyUse | None]:
-        """Own a new task; the future gives None once it is written, or the use of its key."""
+    def begin(
+        self, state: TaskState, report: tuple[str, str] | None = None
+    ) -> asyncio.Future[KeyUse | None]:
+        """Own a new task; the future gives None once it is written, or the use of its key.
+
+        Args:
+            state: The task.
+            report: The id and the URL of the webhook that is to tell its end.
+        """
         self.own(state)
+        if report is not None:
+            self._reports[state.id] = report
         begun = self._begun[state.id] = asyncio.get_running_loop().create_future()
         return begun
 
@@ -175,6 +190,7 @@ class Journal:
                 release=state in done,
                 is_new=state.id in self._begun,
                 uses=self._uses.pop(state.id, ()),
+                report=self._reports.pop(state.id, None),
             )
             for state in dirty
         ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 from uuid import uuid4
 
 from rxtasks.errors import RxTasksError, ServerError, TransportError
-from rxtasks.local.disk.file import File, News
+from rxtasks.local.disk.file import File
+from rxtasks.local.disk.news import Loop
 from rxtasks.local.disk.schema import unusable
 from rxtasks.local.disk.worker import Worker
 
@@ -37,25 +37,25 @@ class Link:
         path: Path,
         *,
         timeout: float,
-        now: Callable[[], datetime],
-        learn: Callable[[News], None],
+        loop: Loop,
     ) -> None:
         """Make a link; nothing is opened yet.
 
         Args:
             path: The file.
             timeout: Seconds of silence after which the owner of a task is gone.
-            now: Gives the present.
-            learn: Called with what other processes have written.
+            loop: What the thread of the file is to tell; here as calls on the loop.
         """
         self.path = path
-        self.file: File = File(
-            path,
-            uuid4().hex,
-            timeout=timeout,
-            now=now,
-            tell=lambda news: self.worker.tell(learn, news),
+        deliver = loop.deliver
+        there = Loop(
+            now=loop.now,
+            write=loop.write,
+            learn=lambda news: self.worker.tell(loop.learn, news),
+            doubt=lambda: self.worker.tell(lambda _: loop.doubt(), None),
+            deliver=None if deliver is None else lambda due: self.worker.tell(deliver, due),
         )
+        self.file: File = File(path, uuid4().hex, timeout=timeout, loop=there)
         self.worker: Worker = Worker(self.file.tick)
         self._reasons: set[str] = set()
 

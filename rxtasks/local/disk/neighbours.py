@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from rxtasks.errors import TaskNotFound, TransportError
-from rxtasks.local.disk.file import News
 from rxtasks.local.disk.inbox import Body, Command, Outcome
 from rxtasks.local.disk.link import Link
+from rxtasks.local.disk.news import News
 from rxtasks.local.disk.rows import Tail
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import Store

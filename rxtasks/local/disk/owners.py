@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from rxtasks.local.disk import rows
+from rxtasks.local.disk import outbox, rows
 from rxtasks.local.disk.inbox import ask_again, give_up
 from rxtasks.models import TaskStatus
 
-__all__ = ["INTERRUPTED", "beat", "clean", "interrupt", "is_clean", "leave", "orphans", "owner_of"]
+__all__ = ["INTERRUPTED", "beat", "bury", "clean", "is_clean", "leave", "owner_of", "silent"]
 
 INTERRUPTED = "interrupted: the process that ran this turn has ended, or was silent for too long"
 """The error of a turn whose owner is gone."""
@@ -23,17 +23,18 @@ _KEPT = 3600.0
 """Seconds after which a command is forgotten that nobody has dealt with."""
 
 
-def beat(db: sqlite3.Connection, owner: str, now: float) -> None:
-    """Give a sign of life."""
-    db.execute(
-        "INSERT INTO owners VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat",
-        (owner, now, os.getpid()),
-    )
+def beat(db: sqlite3.Connection, owner: str, now: float) -> bool:
+    """Give a sign of life; say whether it was the first one, or others have taken us for gone."""
+    if db.execute("UPDATE owners SET beat = ? WHERE id = ?", (now, owner)).rowcount:
+        return False
+    db.execute("INSERT INTO owners VALUES (?, ?, ?)", (owner, now, os.getpid()))
+    return True
 
 
 def leave(db: sqlite3.Connection, owner: str) -> None:
     """Own nothing any more."""
     give_up(db, owner)
+    outbox.leave(db, owner)
     db.execute("UPDATE tasks SET owner = NULL WHERE owner = ?", (owner,))
     db.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
@@ -45,31 +46,54 @@ def owner_of(db: sqlite3.Connection, task: str) -> str | None:
     return owner
 
 
-def orphans(db: sqlite3.Connection, since: float) -> Sequence[str]:
-    """Find the tasks whose owners have given no sign of life since a time."""
+_OWNING = (
+    "SELECT owner FROM tasks WHERE owner IS NOT NULL "
+    "UNION SELECT taker FROM reports WHERE taker IS NOT NULL"
+)
+
+
+def silent(db: sqlite3.Connection, since: float) -> Mapping[str, float]:
+    """Find those who own something and have given no sign of life since a time: their last ones."""
     found = db.execute(
-        "SELECT tasks.id FROM tasks LEFT JOIN owners ON owners.id = tasks.owner "
-        "WHERE tasks.owner IS NOT NULL AND coalesce(owners.beat, 0) < ?",
+        f"SELECT owner, coalesce(beat, 0) FROM ({_OWNING}) LEFT JOIN owners ON id = owner "  # noqa: S608
+        "WHERE coalesce(beat, 0) < ?",
         (since,),
     )
-    return [task for (task,) in found.fetchall()]
+    return dict(found.fetchall())
 
 
-def interrupt(db: sqlite3.Connection, tasks: Sequence[str], now: Callable[[], datetime]) -> None:
-    """End the turns of tasks without asking their owners, who then own them no longer."""
-    for task in tasks:
-        owner, tail = owner_of(db, task), rows.read(db, task, 0)
+def bury(
+    db: sqlite3.Connection,
+    owner: str,
+    write: outbox.Write,
+    clock: Callable[[], datetime],
+    now: float,
+) -> None:
+    """End the turns of an owner without asking it; it owns nothing afterwards.
+
+    Args:
+        db: The file.
+        owner: The owner.
+        write: Writes what is delivered of its tasks.
+        clock: Gives the present for what is said in its tasks.
+        now: The present, as a unix time.
+    """
+    for (task,) in db.execute("SELECT id FROM tasks WHERE owner = ?", (owner,)).fetchall():
+        tail = rows.read(db, task, 0)
         if tail is None:
             continue
-        state = tail.state(now)
+        state = tail.state(clock)
         if not state.at_rest:
             state.log.skip(_UNSEEN)
             state.end_turns(state.accepted, TaskStatus.ERROR, (INTERRUPTED,))
         rows.update(db, rows.change_of(state, release=True), owner)
+        outbox.settle(db, task, write, clock, now)
         ask_again(db, task)
+    outbox.leave(db, owner)
+    db.execute("DELETE FROM owners WHERE id = ?", (owner,))  # should it live, it finds out by this
 
 
-_IDLE = "FROM owners WHERE beat < ? AND id NOT IN (SELECT owner FROM tasks WHERE owner IS NOT NULL)"
+_IDLE = f"FROM owners WHERE beat < ? AND id NOT IN ({_OWNING})"
 _STALE = "FROM commands WHERE posted < ?"
 
 

@@ -46,6 +46,7 @@ class Change(Struct, frozen=True):
         release: It needs no owner any more.
         created: None, or (its options, its searchable text) if it is new.
         uses: Idempotency keys that it has taken.
+        report: The id and the URL of the webhook that is to tell its end, if it is new.
     """
 
     info: TaskInfo
@@ -54,6 +55,7 @@ class Change(Struct, frozen=True):
     release: bool
     created: tuple[Any, str] | None = None
     uses: Sequence[tuple[str, KeyUse]] = ()
+    report: tuple[str, str] | None = None
 
 
 def change_of(
@@ -62,11 +64,12 @@ def change_of(
     release: bool,
     is_new: bool = False,
     uses: Sequence[tuple[str, KeyUse]] = (),
+    report: tuple[str, str] | None = None,
 ) -> Change:
     """Take what has to be written of a task; the next call gives what came after that."""
     entries, dropped = state.log.unsaved()
     created = (dict(state.options), searchable(state)) if is_new else None
-    return Change(state.info, entries, dropped, release, created, uses)
+    return Change(state.info, entries, dropped, release, created, uses, report)
 
 
 class Tail(Struct, frozen=True):

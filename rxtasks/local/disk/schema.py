@@ -17,7 +17,7 @@ __all__ = ["APPLICATION", "VERSION", "opened", "reading", "unusable", "writing"]
 APPLICATION = int.from_bytes(b"rxta")
 """What `PRAGMA application_id` gives for our files."""
 
-VERSION = 1
+VERSION = 2
 """What `PRAGMA user_version` gives for files of this version."""
 
 _BUSY = 5.0  # seconds that a statement waits for another process
@@ -55,9 +55,20 @@ CREATE TABLE commands (
 );
 """
 
+_CHANGES = {
+    # By the version that they lead to. Each only adds, so that who has the file open goes on.
+    2: """
+CREATE TABLE reports (
+    id TEXT PRIMARY KEY, task TEXT NOT NULL, url TEXT NOT NULL,
+    body BLOB, due REAL, begun REAL, attempts INTEGER NOT NULL DEFAULT 0, taker TEXT
+) WITHOUT ROWID;
+CREATE INDEX reports_by_task ON reports (task);
+"""
+}
+
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Open the file, which is made if there is none.
+    """Open the file, which is made if there is none, and brought up to this version if it is older.
 
     Raises:
         ConfigurationError: It is damaged, no file of ours, or of a newer version; then it is as it
@@ -101,6 +112,8 @@ def _check(path: Path) -> None:
                 f"{path} was written by a newer rxtasks (version {version} of the file, this one "
                 f"knows {VERSION}): upgrade rxtasks, or name another file"
             )
+        if version < 1:
+            raise sqlite3.DatabaseError("it has no version")
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
@@ -115,15 +128,23 @@ def _connected(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA foreign_keys = ON")
         with writing(db):
+            version = _pragma(db, "user_version")  # as of now: others may have opened it meanwhile
             if _is_new(db):
-                for statement in _TABLES.split(";"):
-                    db.execute(statement)
+                _run(db, _TABLES)
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
+                version = 1
+            for newer in range(version + 1, VERSION + 1):
+                _run(db, _CHANGES[newer])
+                db.execute(f"PRAGMA user_version = {newer}")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        db.execute(statement)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -1,0 +1,52 @@
+"""A receiver of webhooks on loopback, which answers as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from rxtasks.webhooks import WebhookDelivery, WebhookReceiver
+
+__all__ = ["SECRET", "Hook", "hooked"]
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Hook:
+    """Answers deliveries as a test wants, and keeps what came."""
+
+    def __init__(self) -> None:
+        self.answers: list[Any] = []  # statuses, or responses; then 204
+        self.receiver = WebhookReceiver(SECRET)
+        self.headers: list[Any] = []
+        self.bodies: list[bytes] = []
+        self.delivered: list[WebhookDelivery] = []
+        self.receiver.deliveries.subscribe(self.delivered.append)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(request.headers.copy())
+        self.bodies.append(await request.read())
+        given = self.answers.pop(0) if self.answers else None
+        if isinstance(given, web.Response):
+            return given
+        if given is not None:
+            return web.Response(status=given)
+        return await self.receiver.handle(request)
+
+
+@asynccontextmanager
+async def hooked() -> AsyncIterator[tuple[Hook, str]]:
+    hook = Hook()
+    site = web.Application()
+    site.router.add_post("/hook", hook.handle)
+    runner = web.AppRunner(site, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield hook, f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    finally:
+        hook.receiver.close()
+        await runner.cleanup()
