@@ -29,10 +29,12 @@ class AgentInfo(Struct, frozen=True):
     Attributes:
         id: The name that it goes by.
         description: The first line of its docstring, or an empty text.
+        needs_token: It is served to nobody who is not asked for a token, on no address.
     """
 
     id: str
     description: str = ""
+    needs_token: bool = False
 
 
 def checked(agents: Mapping[str, Agent]) -> dict[str, Agent]:
@@ -70,7 +72,10 @@ def _check(name: object, agent: object) -> None:
 
 def described(agents: Mapping[str, Agent]) -> tuple[AgentInfo, ...]:
     """Say which agents there are."""
-    return tuple(AgentInfo(name, _first_line(agent)) for name, agent in agents.items())
+    return tuple(
+        AgentInfo(name, _first_line(agent), getattr(agent, "needs_token", False) is True)
+        for name, agent in agents.items()
+    )
 
 
 def _first_line(agent: Agent) -> str:

@@ -73,7 +73,8 @@ def command(
     message; any other is an error. The command gets no input. With the turn, however it ends, all
     processes of the command's group end: they get SIGTERM, and SIGKILL after a grace.
 
-    Whoever can start its tasks can do on this machine whatever this process may.
+    Whoever can start its tasks can do on this machine whatever this process may: so a server takes
+    it only with a token. Agents of yours that have the attribute `needs_token`, too.
 
     Args:
         cwd: The directory in which commands run; None: that of this process.
@@ -111,6 +112,7 @@ def command(
         yield tool.finished(output=str(output))
         yield message(str(output))
 
+    run.__dict__["needs_token"] = True  # which functools.wraps hands on
     return run
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from aiohttp import web
 
 from rxtasks.arguments import check_count, check_is, check_seconds
 from rxtasks.client import Client
+from rxtasks.errors import ConfigurationError
 from rxtasks.server.access import Access, Authorize, Started
 from rxtasks.server.gate import Gate
 from rxtasks.server.guard import Guard
@@ -91,9 +92,12 @@ def app(
 
     Raises:
         ConfigurationError: A bound is not positive, or a token, a host or an origin is none, or
-            something is of another kind.
+            something is of another kind. Or there is no token, and an agent that needs one:
+            `command`.
     """
     check_is("what is served", client, Client, "a Client, as in app(Client(platform))")
+    if token is None:
+        _check_harmless(client)
     for name, times in ("heartbeat", heartbeat), ("max_lag", max_lag), ("keep_for", keep_for):
         check_seconds(name, times)
     for name, bound in ("max_body", max_body), ("keep_tasks", keep_tasks):
@@ -125,3 +129,15 @@ def _assembled(
     made.on_shutdown.append(stop)
     made.on_cleanup.append(stop)  # once more: what was under way may have kept a task
     return made
+
+
+def _check_harmless(client: Client) -> None:
+    """Refuse to let anybody run shell commands, be it from a page of a browser on this machine."""
+    agents: Any = getattr(client.platform, "agents", ())
+    # `authorize` is asked about tasks that there are, and not before one is started.
+    for each in () if callable(agents) else agents:
+        if getattr(each, "needs_token", False):
+            raise ConfigurationError(
+                f"whoever starts a task of {each.id!r} can do what this process may: give a token "
+                "for the server, or leave that agent out"
+            )

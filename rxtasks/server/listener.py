@@ -23,11 +23,13 @@ from rxtasks.server.answers import SERVER, refused
 __all__ = ["Patience", "listen", "tls"]
 
 _logger = logging.getLogger("rxtasks.server")
+_requests = logging.getLogger("rxtasks.server.requests")
 
 _BACKLOG = 1024
 _GOODBYE = 5.0  # seconds that the end of TLS may take
 _SOME = 64 * 2**10  # bytes that are more than nothing
 _NO_HTTP = "this is no request that a server of HTTP can read, so nothing was done"
+_LINE = "%s - - - %d 0 ms"  # in the log: of the rest, nothing is known or to be believed
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -94,6 +96,7 @@ class _Connection(web.RequestHandler):
             _logger.debug("a request could not be read: %s", type(exc).__name__)
             response = refused(status, "ConfigurationError", _NO_HTTP)
             response.force_close()
+            _requests.info(_LINE, request.remote, status)
         response.headers["Server"] = SERVER
         return response
 
@@ -126,6 +129,7 @@ class _Connection(web.RequestHandler):
             return
         if self._reading and self.transport is not None:
             self.transport.write(_TOO_LATE)
+            _requests.info(_LINE, (self.transport.get_extra_info("peername") or "-")[0], 408)
         self.force_close()
 
     def _arm_write(self) -> None:

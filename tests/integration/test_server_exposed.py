@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import socket
@@ -19,10 +20,12 @@ from aiohttp import web
 
 from rxtasks import Client, ConfigurationError, server
 from rxtasks.local import Context, message, tool_started, typing
+from rxtasks.local.command import command
 from rxtasks.models import TaskStatus
 from rxtasks.platforms import Gateway, Local
 from rxtasks.platforms.base import Batch, TaskRef
 from rxtasks.server import Running, readers, serve
+from rxtasks.server.listener import Patience, listen
 from rxtasks.task import Task
 from rxtasks.wire.sse import SSEDecoder
 from tests.integration.serving import behind, until
@@ -89,10 +92,15 @@ async def raw(running: Running, *pieces: bytes, every: float = 0.0) -> tuple[byt
     return said, time.monotonic() - begun
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "rxtasks.server.requests"]
+
+
 # ------------------------------------------------------------------ who only holds a connection
 
 
-async def test_a_head_that_drips_is_hung_up_on() -> None:
+async def test_a_head_that_drips_is_hung_up_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     async with behind(Local(agents=AGENTS), header_timeout=0.3) as running:
         drops = [b"GET /v1 HTTP/1.1\r\n"] + [b"X: y\r\n"] * 100
         said, seconds = await raw(running, *drops, every=0.05)
@@ -100,6 +108,7 @@ async def test_a_head_that_drips_is_hung_up_on() -> None:
     assert said.startswith(b"HTTP/1.1 408 ")
     assert 0.25 < seconds < 3.0
     assert running.requests == 0
+    assert lines(caplog) == ["127.0.0.1 - - - 408 0 ms"]
 
 
 async def test_who_says_nothing_is_hung_up_on() -> None:
@@ -222,6 +231,56 @@ async def test_what_is_no_http_is_answered_without_a_traceback_or_a_version(
     assert b"s3cret" not in said
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert "s3cret" not in caplog.text
+    assert lines(caplog) == ["127.0.0.1 - - - 400 0 ms"]
+
+
+@asynccontextmanager
+async def listening(handler: Any) -> AsyncIterator[int]:
+    """Listen for an application that has no gate."""
+    application = web.Application()
+    application.router.add_get("/", handler)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    patience = Patience(header=5, idle=5, write=5)
+    there = await listen(runner, "127.0.0.1", 0, patience=patience, context=None)
+    try:
+        yield there.sockets[0].getsockname()[1]
+    finally:
+        there.close()
+        await runner.cleanup()
+
+
+async def test_what_fails_outside_of_the_gate_has_a_traceback_in_the_log_and_none_in_the_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: web.Request) -> web.Response:
+        raise RuntimeError("s3cret")
+
+    async with (
+        listening(broken) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/") as answer,
+    ):
+        assert (answer.status, answer.headers["Server"]) == (500, "rxtasks")
+        assert "s3cret" not in await answer.text()
+    (record,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
+    assert record.exc_info is not None
+
+
+async def test_an_answer_that_fails_in_its_middle_is_cut_off() -> None:
+    async def broken(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"half")
+        raise RuntimeError("no more")
+
+    async with (
+        listening(broken) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/") as answer,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
 
 
 # ------------------------------------------------------------------ limits
@@ -375,14 +434,13 @@ async def test_the_log_has_a_line_for_each_request_and_no_secret(
         task = await start(session, "echo", "s3cret-text", **good)
         async with session.get(f"/v1/tasks/{task}/events", headers=good) as stream:
             await stream.content.readany()
-    lines = [r.getMessage() for r in caplog.records if r.name == "rxtasks.server.requests"]
 
-    assert [line.split()[:5] for line in lines[:3]] == [
+    assert [line.split()[:5] for line in lines(caplog)[:3]] == [
         ["127.0.0.1", "token-1", "GET", "/v1", "200"],
         ["127.0.0.1", "127.0.0.1", "GET", "/v1", "401"],
         ["127.0.0.1", "token-1", "GET", "/v1/tasks/a%0Aforged%20line", "404"],
     ]
-    assert len(lines) == 5
+    assert len(lines(caplog)) == 5
     assert "s3cret" not in caplog.text
 
 
@@ -596,6 +654,63 @@ async def test_a_key_of_one_user_gives_nothing_to_another() -> None:
     assert other[0] == 400
     assert first[1]["id"] not in json.dumps(other[1])
     assert len(site.owners) == 1
+
+
+async def test_a_key_of_a_message_is_one_of_its_task_alone() -> None:
+    site = Site()
+    async with mounted(authorize=site.authorize, started=site.started) as session:
+
+        async def say(user: str, path: str, **body: Any) -> tuple[int, Any]:
+            async with session.post(path, json=body, headers={"X-User": user}) as answer:
+                return answer.status, await answer.json()
+
+        async def texts(user: str) -> list[str]:
+            path = f"v1/tasks/{tasks[user]}/snapshot"
+            async with session.get(path, headers={"X-User": user}) as answer:
+                facts = (await answer.json())["facts"]
+            return [fact["text"] for fact in facts if fact["kind"] == "user"]
+
+        begun = {u: await say(u, "v1/agents/echo/tasks", text="a") for u in ("ann", "bob")}
+        tasks = {user: answer[1]["id"] for user, answer in begun.items()}
+        first = await say("ann", f"v1/tasks/{tasks['ann']}/messages", text="b", idempotency_key="k")
+        again = await say("ann", f"v1/tasks/{tasks['ann']}/messages", text="b", idempotency_key="k")
+        theirs = await say(
+            "bob", f"v1/tasks/{tasks['ann']}/messages", text="b", idempotency_key="k"
+        )
+        for text in ("b", "c"):  # the same content, and other content
+            key = "k" if text == "b" else f"{tasks['ann']}/k"
+            other = await say(
+                "bob", f"v1/tasks/{tasks['bob']}/messages", text=text, idempotency_key=key
+            )
+            assert (other[0], other[1]["id"]) == (202, tasks["bob"])
+        start = await say(
+            "bob", "v1/agents/echo/tasks", text="d", idempotency_key=f"{tasks['ann']}/k"
+        )
+        said = {user: await texts(user) for user in tasks}
+
+    assert first == again
+    assert (first[0], first[1]["id"]) == (202, tasks["ann"])
+    assert theirs[0] == 404
+    assert start[0] == 201
+    assert said == {"ann": ["a", "b"], "bob": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("hooks", [{}, {"authorize": lambda request, task: True}])
+async def test_shell_commands_are_served_with_a_token_only(hooks: Any) -> None:
+    @functools.wraps(command())
+    async def logged(ctx: Context):
+        async for each in command()(ctx):
+            yield each
+
+    for agent in (command(), logged):
+        async with Client(Local({"echo": echo, "sh": agent})) as client:
+            with pytest.raises(ConfigurationError, match=r"'sh'.*token"):
+                server.app(client, **hooks)
+            with pytest.raises(ConfigurationError, match=r"'sh'.*token"):
+                async with serve(client, **hooks):
+                    pass
+            async with serve(client, token="t", **hooks):
+                pass
 
 
 async def test_pages_of_a_listing_hold_what_one_may_see() -> None:
