@@ -115,6 +115,15 @@ async def test_an_owner_that_does_not_answer_is_an_error_that_says_what_may_happ
     assert caught.value.maybe_accepted is taken
 
 
+async def test_an_owner_deletes_for_others_what_it_runs(path: Path) -> None:
+    async with at(path) as one, at(path) as two:
+        task = await asking(one)
+        await host(two).end(await host(two).find(task.id))  # without cancelling it before
+        with pytest.raises(TaskNotFound):
+            await task.poll()
+    assert sql(path, "SELECT count(*) FROM tasks") == [(0,)]
+
+
 async def test_two_processes_delete_and_cancel_what_nobody_runs(path: Path) -> None:
     async with at(path) as one, at(path) as two:
         task = await one.agent("echo").run("one")

@@ -156,6 +156,22 @@ async def test_an_attempt_that_takes_too_long_when_a_process_leaves_is_left_to_o
     assert waiting(path) == [(0, 0, 1)]
 
 
+async def test_who_is_cancelled_while_it_leaves_leaves_the_file_all_the_same(path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = at(path)
+        await client.__aenter__()
+        there = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        await client.agent("agent").run("go", webhook=there)
+        await until(lambda: waiting(path) == [(0, 0, 0)])
+        leaving = asyncio.create_task(host(client).leave())
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert waiting(path) == [(0, 0, 1)]
+        await client.aclose()
+
+
 async def test_what_comes_due_while_a_process_leaves_stays_until_it_is_pruned(path: Path) -> None:
     async with hooked() as (hook, url):
         async with at(path) as client:
@@ -164,6 +180,7 @@ async def test_what_comes_due_while_a_process_leaves_stays_until_it_is_pruned(pa
             await until(lambda: waiting(path) == [(0, 0, 0)])
         assert waiting(path) == [(0, 0, 1)]
         async with at(path, delivers=False) as client:
+            sql(path, "INSERT INTO reports (id, task, url) VALUES ('m', 'gone', 'http://a/')")
             await host(client).prune(host(client).store.now())
         assert waiting(path) == []
         assert hook.bodies == []

@@ -227,6 +227,31 @@ async def test_retry_after_is_heeded() -> None:
     assert len(hook.bodies) == 1  # 61 seconds are more than there are
 
 
+async def test_who_keeps_account_tries_once_and_is_told_when_to_try_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with hooked() as (hook, url), sending(give_up_after=60) as out:
+        hook.answers = [500, web.Response(status=503, headers={"Retry-After": "7"}), 500, 410]
+        waits = [
+            await out.attempt(url, BODY, id="msg", attempts=3),
+            await out.attempt(url, BODY, id="msg", attempts=4),
+            await out.attempt(url, BODY, id="msg", attempts=5, age=60.0),  # the last one
+            await out.attempt(url, BODY, id="msg"),
+            await out.attempt(url, BODY, id="msg"),
+            await out.attempt("http://[", BODY, id="msg"),
+        ]
+
+    assert waits[0] is not None
+    assert 0.04 <= waits[0] <= 0.08  # twice as long each time, less what chance takes
+    assert waits[1:5] == [7.0, None, None, None]
+    assert waits[5] is not None
+    assert {headers["webhook-id"] for headers in hook.headers} == {"msg"}
+    assert len(hook.delivered) == 1
+    assert "given up after 6 attempts: status 500" in caplog.text
+    assert "a webhook to nowhere failed" in caplog.text
+
+
 async def test_so_many_are_under_way_at_once_and_no_more() -> None:
     now, most = 0, 0
 

@@ -113,9 +113,11 @@ class DurableHost(Host):
     async def _close(self) -> None:
         await self._answering.aclose()
         try:
-            await self.journal.aclose()
-            await self._posting.aclose()
-            await self._link.aclose()
+            try:
+                await self.journal.aclose()
+                await self._posting.aclose()
+            finally:
+                await self._link.aclose()
         except RxTasksError as error:
             _log.warning("%s", error)  # a client is leaving: it has nothing to decide any more
         finally:

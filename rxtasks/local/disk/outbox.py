@@ -68,9 +68,7 @@ def settle(
 ) -> None:
     """Write down what is delivered of a task that is at rest; or about to be deleted: cancelled."""
     found = db.execute("SELECT 1 FROM reports WHERE task = ? AND body IS NULL LIMIT 1", (task,))
-    if found.fetchone() is None:
-        return
-    tail = rows.read(db, task, 0)
+    tail = rows.read(db, task, 0) if found.fetchone() is not None else None
     if tail is None:
         return
     state = tail.state(clock)
@@ -126,5 +124,7 @@ def leave(db: sqlite3.Connection, owner: str) -> None:
 
 
 def delete_older(db: sqlite3.Connection, before: float) -> None:
-    """Forget what was due before a time, and nobody was there to deliver it."""
+    """Forget what was due before a time, and nobody was there to deliver it; or cannot be told."""
     db.execute(f"DELETE FROM reports WHERE {_READY} AND due < ?", (before,))  # noqa: S608
+    # An older version that had the file open may have deleted tasks without a word.
+    db.execute("DELETE FROM reports WHERE body IS NULL AND task NOT IN (SELECT id FROM tasks)")

@@ -58,13 +58,15 @@ class Posting:
     async def aclose(self) -> None:
         """Let what is under way end, for a few seconds; the rest stays in the file."""
         self._closed = True
-        if not self._running:
-            return
-        _, left = await asyncio.wait(self._running, timeout=_CLOSING)
-        for running in left:
-            running.cancel()
-        if left:
-            await asyncio.wait(left)
+        try:
+            if self._running:
+                await asyncio.wait(self._running, timeout=_CLOSING)
+        finally:
+            left = tuple(self._running)
+            for running in left:
+                running.cancel()
+            if left:
+                await asyncio.wait(left)
 
     async def _deliver(self, report: Report) -> None:
         again = await self._reporter.attempt(report)
