@@ -71,7 +71,7 @@ class SettledBody(Struct, frozen=True, kw_only=True):
 
     Attributes:
         type: "task.completed", "task.cancelled" or "task.error".
-        timestamp: When this was written down.
+        timestamp: When the task has ended: so a report that is made twice is the same.
         data: The task.
     """
 
@@ -214,7 +214,7 @@ def _written(ref: TaskRef, info: Metadata, outcome: _Outcome) -> bytes:
     return msgspec.json.encode(
         SettledBody(
             type=f"task.{status}",
-            timestamp=datetime.now(UTC),
+            timestamp=info.updated_at or datetime.now(UTC),
             data=SettledTask(
                 task_id=ref.id,
                 ref=str(ref),

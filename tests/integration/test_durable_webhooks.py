@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -44,18 +47,25 @@ def waiting(path: Path) -> list[Any]:
 
 
 @asynccontextmanager
-async def process(path: Path, url: str, text: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a process that waits for the end of a task; leaving kills it."""
+async def process(path: Path, url: str, *texts: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a process that starts tasks and stays; leaving kills it."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(WORKER), str(path), SECRET, url, text),
+        *(sys.executable, str(WORKER), str(path), SECRET, url, *texts),
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     try:
         yield running
     finally:
-        running.kill()
+        kill(running)
         await running.wait()
+
+
+def kill(running: asyncio.subprocess.Process) -> None:
+    # Not by `running.kill`, which may wait for it before asyncio does.
+    if running.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGKILL)
 
 
 async def only(hook: Hook, *, after: float = 0.0) -> Any:
@@ -107,6 +117,41 @@ async def test_a_task_that_is_cut_off_is_delivered_as_interrupted_and_once(path:
     assert (data["task_id"], data["status"], data["text"]) == (task, "error", "said wait")
     assert "interrupted" in data["error"]
     assert len(hook.bodies) == 1
+
+
+@pytest.mark.timeout(120)
+async def test_whatever_was_accepted_is_delivered_however_many_processes_are_killed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_FIRST", 0.05)
+    accepted: list[str] = []
+    async with hooked() as (hook, url):
+        chance = random.Random(1)
+        hook.answers = [chance.choice([204, 500, 503, None]) for _ in range(400)]
+
+        async def live_and_die(number: int) -> None:
+            texts = ["wait" if n % 5 == 0 else f"{number}-{n}" for n in range(1, 60)]
+            async with process(path, url, *texts) as doomed:
+                assert doomed.stdout is not None
+                accepted.append((await doomed.stdout.readline()).decode().strip())
+                await asyncio.sleep(random.Random(number).uniform(0.0, 1.0))
+                kill(doomed)
+                accepted.extend((await doomed.stdout.read()).decode().split())
+
+        for start in range(0, 6, 2):
+            await asyncio.gather(*map(live_and_die, range(start, start + 2)))
+        async with at(path):
+            await until(lambda: not waiting(path), seconds=30)
+
+    bodies: dict[str, set[bytes]] = {}
+    tasks: dict[str, str] = {}
+    for headers, body in zip(hook.headers, hook.bodies, strict=True):
+        bodies.setdefault(headers["webhook-id"], set()).add(body)
+        tasks[msgspec.json.decode(body)["data"]["task_id"]] = headers["webhook-id"]
+    assert set(accepted) <= set(tasks)
+    assert len(set(accepted)) > 20
+    assert [id for id, said in bodies.items() if len(said) > 1] == []
+    assert len(set(tasks.values())) == len(tasks)
 
 
 # ------------------------------------------------------------------ processes that leave
@@ -217,6 +262,7 @@ async def test_a_start_that_is_repeated_under_its_key_is_delivered_once_or_again
         await one.run("1", webhook=url, idempotency_key="k")  # after the end: a duplicate
         await until(lambda: len(hook.bodies) == sent + 1)
         await only(hook)
+        assert len(set(hook.bodies)) == 1
     assert len({each["webhook-id"] for each in hook.headers}) == 1
 
 

@@ -1,6 +1,6 @@
-"""A process with a task in a file whose end is to be delivered; it is killed by the test.
+"""A process with tasks in a file whose ends are to be delivered; it is killed by the test.
 
-Usage: webhook_worker.py FILE SECRET URL TEXT
+Usage: webhook_worker.py FILE SECRET URL TEXT...
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ async def agent(ctx: Context) -> AsyncIterator[Yield]:
         await asyncio.sleep(300)
 
 
-async def main(path: str, secret: str, url: str, text: str) -> None:
-    """Start a task, and stay."""
+async def main(path: str, secret: str, url: str, *texts: str) -> None:
+    """Start tasks, say which as soon as they are accepted, and stay."""
     sender = WebhookSender(secret, allow_private=True)
     platform = Local({"agent": agent}, path=path, owner_timeout=0.6, webhooks=sender)
     async with Client(platform) as client:
-        task = await client.agent("agent").run(text, webhook=url, idempotency_key="k")
-        print(task.id, flush=True)
+        for text in texts:
+            task = await client.agent("agent").run(text, webhook=url, idempotency_key=text)
+            print(task.id, flush=True)
+            await asyncio.sleep(0.01)
         await asyncio.sleep(300)
 
 

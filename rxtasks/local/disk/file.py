@@ -206,6 +206,8 @@ class File:
 
     def tick(self) -> float:
         """Give signs of life, notice those that give none, look for news; say when to come back."""
+        if self.closing.is_set():
+            return _AGAIN
         try:
             if self._vigil.is_due:
                 self._report_due = 0.0  # others may have left something to us
