@@ -127,7 +127,8 @@ class WebhookSender:
         named = not any(c in ":%" for c in host) and not host.replace(".", "").isdecimal()
         if not (self._allow_private or named or is_public(host)):
             raise ConfigurationError(
-                "webhooks are delivered to public addresses only, unless the server allows others"
+                "webhooks are delivered to public addresses only, unless their sender allows "
+                "others (allow_private=True, on the command line --allow-private-webhooks)"
             )
 
     def deliver(self, url: str, body: bytes, *, id: str | None = None) -> str:
@@ -210,7 +211,7 @@ class WebhookSender:
                 _logger.info("a webhook to %s failed: %s; again in %.0f s", where, failure, delay)
                 return delay
         _logger.warning(
-            "a webhook to %s was given up after %d attempts: %s", where, attempts + 1, failure
+            "a webhook to %s was given up at attempt %d: %s", where, attempts + 1, failure
         )
         return None
 

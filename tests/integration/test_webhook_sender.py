@@ -248,7 +248,7 @@ async def test_who_keeps_account_tries_once_and_is_told_when_to_try_again(
     assert waits[5] is not None
     assert {headers["webhook-id"] for headers in hook.headers} == {"msg"}
     assert len(hook.delivered) == 1
-    assert "given up after 6 attempts: status 500" in caplog.text
+    assert "given up at attempt 6: status 500" in caplog.text
     assert "a webhook to nowhere failed" in caplog.text
 
 
