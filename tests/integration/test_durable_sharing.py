@@ -283,6 +283,29 @@ async def test_a_client_can_leave_a_file_that_cannot_be_written(
         assert (await task.result()).status == "error"  # by the one that came afterwards
 
 
+@pytest.mark.usefixtures("hasty")
+async def test_what_could_not_be_written_to_the_end_does_not_run_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as lock:
+        async with at(path, owner_timeout=0.4) as one:
+            task = await one.agent("patient").run("go")
+            await task.messages.first(lambda each: each.is_typing())
+            await host(one).journal.commit()
+            there = host(one)._link.file
+            close = there.close
+
+            def unlocked() -> None:
+                lock.execute("ROLLBACK")  # only now: that it was cancelled is not written
+                close()
+
+            monkeypatch.setattr(there, "close", unlocked)
+            lock.execute("BEGIN IMMEDIATE")
+    assert sql(path, "SELECT status, owner IS NULL FROM tasks") == [("running", 0)]
+    async with at(path, owner_timeout=0.4) as two:
+        assert "interrupted" in (await two.task(task.ref).result(timeout=5)).error
+
+
 async def test_a_file_that_breaks_is_written_no_more_and_everybody_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -55,6 +55,7 @@ class File:
         self._timeout = timeout
         self._loop = loop
         self._db: sqlite3.Connection
+        self._is_whole = True
         self._delivering: set[str] = set()
         self._report_due = 0.0
         self._vigil: Vigil
@@ -71,10 +72,11 @@ class File:
         self._vigil.begin()
 
     def close(self) -> None:
-        """Leave the file."""
+        """Leave the file; if something of ours is missing in it, as one that is gone leaves it."""
         try:
-            with writing(self._db):
-                owners.leave(self._db, self._owner)
+            if self._is_whole:
+                with writing(self._db):
+                    owners.leave(self._db, self._owner)
         finally:
             self._db.close()
 
@@ -101,6 +103,7 @@ class File:
                     _log.warning("%s cannot be written, trying again: %s", self._path, error)
                 complained = True
                 if self.closing.wait(_AGAIN):
+                    self._is_whole = False
                     raise
 
     def _save(self, batch: Batch) -> Saved:
