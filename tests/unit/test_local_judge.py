@@ -32,3 +32,9 @@ def test_who_could_not_write_has_another_chance() -> None:
 
 def test_where_nobody_is_silent_there_is_no_doubt() -> None:
     assert not Judge(pulse=2.5).doubts
+
+
+def test_where_the_file_is_never_free_nobody_is_waited_for_without_an_end() -> None:
+    judge = Judge(pulse=2.5)
+    looks = [judge.gone({"a": 5.0}, 100.0 + n, free=False) for n in range(7)]
+    assert [list(gone) for gone in looks] == [[]] * 5 + [["a"]] * 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 __all__ = ["Judge"]
 
 _LONGEST = 1.0  # seconds
+_LOOKS = 5  # where the file is never free: who waits for it like us has had it too by then
 
 
 class Judge:
@@ -22,7 +23,7 @@ class Judge:
 
     def __init__(self, pulse: float) -> None:
         self.grace: float = min(pulse, _LONGEST)
-        self._suspected: dict[tuple[str, float], float] = {}
+        self._suspected: dict[tuple[str, float], tuple[float, int]] = {}
 
     @property
     def doubts(self) -> bool:
@@ -37,6 +38,12 @@ class Judge:
             now: The present, by a clock that is never set.
             free: We did not have to wait for the file: nor did they.
         """
-        known = self._suspected if free else {}
-        self._suspected = {each: known.get(each, now) for each in silent.items()}
-        return [owner for (owner, _), since in self._suspected.items() if now - since >= self.grace]
+        before, self._suspected = self._suspected, {}
+        for each in silent.items():
+            since, looks = before.get(each, (now, 0))
+            self._suspected[each] = (since if free else now, looks + 1)
+        return [
+            owner
+            for (owner, _), (since, looks) in self._suspected.items()
+            if now - since >= self.grace or looks > _LOOKS
+        ]
