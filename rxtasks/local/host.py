@@ -29,7 +29,10 @@ class Host:
     Attributes:
         store: The tasks.
         runner: Their turns.
+        lasts: They outlive the process, and what is to be told of their ends does, too.
     """
+
+    lasts: bool = False
 
     def __init__(
         self,

@@ -80,14 +80,12 @@ class Local:
             time_limit: Seconds that a turn may take before it ends with the status `error`; waiting
                 for a slot or an answer does not count.
             clock: Gives the present as an aware datetime.
-            webhooks: Delivers what `run(..., webhook=url)` asks for; None: nothing does, but others
-                who share the file may. It is closed along with the last client.
+            webhooks: Delivers what `run(..., webhook=url)` asks for, and is closed with the client.
 
         Raises:
             ConfigurationError: Something in `agents` is no agent, or an argument is no such thing.
         """
         self._agents = checked(agents)
-        self._lasts = path is not None
         self._reports = Reports(webhooks)
         self._capabilities = Capabilities(
             stream="everything", resume="full", idempotency=True, webhooks=webhooks is not None
@@ -170,9 +168,9 @@ class Local:
         use = await self._host.start(
             agent.id, text, attachments, idempotency_key, options or {}, webhook=webhook
         )
-        if webhook is not None and not self._lasts:
-            ref = TaskRef(use.task_id, agent)
-            self._reports.begin(ref, use.turn, webhook, self.open_stream(ref, None))
+        if webhook is not None and not self._host.lasts:
+            log = self.open_stream(TaskRef(use.task_id), None)
+            self._reports.begin(TaskRef(use.task_id, agent), use.turn, webhook, log)
         return accepted(await self._host.find(use.task_id), use.turn)
 
     async def send(

@@ -81,8 +81,7 @@ def app(
         authorize: Says True if a request may see and change a task; others get 404.
         started: Is told of each task that a request has started, before the answer is sent.
         heartbeat: Seconds of silence on a stream after which a comment is sent.
-        max_lag: Seconds that a reader may let a write wait before it is disconnected; it can come
-            back, and goes on where it was.
+        max_lag: Seconds that a reader may let a write wait before it has to come back for more.
         max_body: Bytes that the body of a request may have.
         max_streams: How many streams a caller may have open; None: any number.
         rate: How many requests a second a caller may make; None: any number.
@@ -91,13 +90,11 @@ def app(
         keep_for: For how many seconds.
 
     Raises:
-        ConfigurationError: A bound is not positive, or a token, a host or an origin is none, or
-            something is of another kind. Or there is no token, and an agent that needs one:
-            `command`.
+        ConfigurationError: An argument is no such thing or not positive, or `command` is to be
+            served without a token.
     """
     check_is("what is served", client, Client, "a Client, as in app(Client(platform))")
-    if token is None:
-        _check_harmless(client)
+    _check_harmless(client, token)
     for name, times in ("heartbeat", heartbeat), ("max_lag", max_lag), ("keep_for", keep_for):
         check_seconds(name, times)
     for name, bound in ("max_body", max_body), ("keep_tasks", keep_tasks):
@@ -131,8 +128,10 @@ def _assembled(
     return made
 
 
-def _check_harmless(client: Client) -> None:
+def _check_harmless(client: Client, token: object) -> None:
     """Refuse to let anybody run shell commands, be it from a page of a browser on this machine."""
+    if token is not None:
+        return
     agents: Any = getattr(client.platform, "agents", ())
     # `authorize` is asked about tasks that there are, and not before one is started.
     for each in () if callable(agents) else agents:

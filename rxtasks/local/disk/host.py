@@ -43,6 +43,8 @@ class DurableHost(Host):
         journal: What is ours, and how it is written.
     """
 
+    lasts = True
+
     def __init__(
         self,
         agents: Mapping[str, Agent],
