@@ -131,6 +131,50 @@ async def test_who_is_signed_out_by_a_restart_signs_in_and_goes_on(
         assert is_counted(await tab.js(TYPED))
 
 
+async def test_who_is_signed_out_while_no_task_is_shown_is_told_and_goes_on(
+    running: Running, tab: Tab
+) -> None:
+    async with gate(running, token="s3cret") as (first, port):
+        await tab.open(f"http://127.0.0.1:{port}/#token=s3cret")
+        await tab.sees("No tasks yet.")
+        await tab.fill("#start-text", "kept")
+        first.kill()
+        await first.wait()
+        await tab.sees(re.compile("cannot be reached"), "#tasks-note")
+    async with gate(running, port, "s3cret"):
+        await tab.sees(re.compile("Your session has ended"), "#sign-in")
+        assert "your session has ended" in await tab.text("#tasks-note")
+        await tab.fill("#token", "s3cret")
+        await tab.press("Enter")
+        await tab.sees("No tasks yet.", "#tasks-note, nav")
+        assert await tab.js("document.querySelector('#start-text').value") == "kept"
+
+
+async def test_what_is_sent_without_a_session_is_sent_when_there_is_one(
+    running: Running, tab: Tab
+) -> None:
+    async with gate(running, token="s3cret") as (_, port):
+        await tab.open(f"http://127.0.0.1:{port}/#token=s3cret")
+        await tab.sees("No tasks yet.")
+        await tab.do(tab.page.context.clear_cookies())
+        await tab.start("typist", "Type")
+        await tab.sees(re.compile("Your session has ended"), "#sign-in")
+        await tab.fill("#token", "s3cret")
+        await tab.press("Enter")
+        await tab.sees("Shall I go on?", "#requests")
+        await tab.do(tab.page.context.clear_cookies())
+        await tab.click("yes", "#requests")
+        await tab.fill("#token", "s3cret")
+        await tab.press("Enter")
+        await tab.sees("I am typing and you said yes", "#feed article:not(.live)")
+        await tab.sees("completed", "#task-status")
+
+        assert await tab.js("document.querySelectorAll('#feed article').length") == 2
+        await tab.do(tab.page.context.clear_cookies())
+        await tab.click("Sign out")
+        await tab.sees("This server wants the token", "#sign-in")
+
+
 async def test_what_is_wrong_behind_the_server_is_said(tab: Tab) -> None:
     """The server stays, and loses its platform for a while."""
     async with Client(Local(agents=AGENTS)) as behind_it, AsyncExitStack() as stack:

@@ -25,7 +25,25 @@ export const agentPath = (id, rest = "") => `v1/agents/${encodeURIComponent(id)}
 
 export const get = (path) => ask("GET", path);
 
-export const post = (path, body = {}, headers = {}) => ask("POST", path, body, headers);
+/** POST something; where the session has ended, again when somebody has signed in. */
+export async function post(path, body = {}) {
+  try {
+    return await ask("POST", path, body);
+  } catch (error) {
+    if (error.status !== 401) throw error; // it was refused, and so has had no effect
+    await signIn();
+    return post(path, body);
+  }
+}
+
+let signIn = null;
+
+/** Say who signs in: a function that is done when it has been done. */
+export const whoSignsIn = (ask) => (signIn = ask);
+
+/** Exchange a token for a session. */
+export const openSession = (token) =>
+  ask("POST", "session", {}, { Authorization: `Bearer ${token}` });
 
 export const remove = (path) => ask("DELETE", path, {});
 

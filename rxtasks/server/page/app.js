@@ -6,15 +6,14 @@ import { compose } from "./composing.js";
 import { byId, element, setProblem, setText } from "./dom.js";
 import { arrows, listen } from "./keys.js";
 import { forgetAll } from "./recent.js";
-import { enter, exchange, signIn, signOut } from "./session.js";
+import { enter, exchange, onSignedIn, signIn, signOut } from "./session.js";
 import { TaskView, moveInFeed } from "./task.js";
 import { TaskList } from "./tasks.js";
 
-const list = new TaskList(signInAgain);
+const list = new TaskList(signIn);
 const note = byId("tasks-note");
 let server = null;
 let view = null;
-let isSigningIn = false;
 let shown = null; // the task whose follow-up is in the field
 const drafts = new Map();
 
@@ -51,14 +50,10 @@ async function showAgents() {
   list.start(agents);
 }
 
-async function signInAgain() {
-  if (isSigningIn) return;
-  isSigningIn = true;
-  await signIn();
-  isSigningIn = false;
+onSignedIn(() => {
   list.refresh();
   view?.resume();
-}
+});
 
 // ---------------------------------------------------------------- what is shown
 
@@ -93,7 +88,7 @@ function startAnother() {
 const HOOKS = {
   onInfo: (ref, info) => list.update(ref, info),
   onEnd: (ref) => list.drop(ref),
-  onSignedOut: signInAgain,
+  onSignedOut: signIn,
 };
 
 addEventListener("hashchange", () => {

@@ -25,6 +25,7 @@ export class TaskList {
   #timer = null;
   #asked = 0;
   #isListed = true;
+  #isSignedOut = false;
   #problem = null;
   #opened = new Map(); // what this page has shown, which a listing may be too short for
   #onSignedOut;
@@ -65,7 +66,7 @@ export class TaskList {
     const answers = await Promise.all(agents.map(({ id }) => this.#ask(id)));
     if (asked !== this.#asked) return; // somebody has asked for something else meanwhile
     this.#take(answers);
-    this.#timer = setTimeout(this.refresh, this.#delay);
+    if (!this.#isSignedOut) this.#timer = setTimeout(this.refresh, this.#delay);
   };
 
   async #ask(agent) {
@@ -82,8 +83,10 @@ export class TaskList {
     const errors = answers.map(({ error }) => error).filter(Boolean);
     const unable = errors.filter(({ status }) => status === 501);
     const wrong = errors.find(({ status }) => status !== 501);
-    if (wrong?.status === 401) this.#onSignedOut();
-    this.#delay = wrong ? Math.min(SLOWEST, this.#delay * 2) : EVERY;
+    this.#isSignedOut = wrong?.status === 401;
+    if (this.#isSignedOut) this.#onSignedOut(); // then it is asked for again
+    // A server that is busy is left alone for longer; one that is not there is not disturbed.
+    this.#delay = wrong?.status ? Math.min(SLOWEST, this.#delay * 2) : EVERY;
     this.#isListed = answers.length > 0 && !unable.length;
     const known = this.#isListed ? [] : recentTasks();
     const listed = answers.flatMap(({ tasks }) => tasks ?? []);
@@ -92,7 +95,8 @@ export class TaskList {
     // What could not be asked for is not gone.
     for (const task of this.#tasks) if (wrong && !found.has(task.ref)) found.set(task.ref, task);
     this.#tasks = [...found.values()];
-    this.#problem = wrong ? `The tasks cannot be listed: ${wrong.message}` : null;
+    const why = this.#isSignedOut ? "your session has ended." : wrong?.message;
+    this.#problem = wrong ? `The tasks cannot be listed: ${why}` : null;
     this.#more.hidden = this.#limit >= MOST || !answers.some(({ cursor }) => cursor);
     this.#show();
   }
