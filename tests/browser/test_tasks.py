@@ -14,6 +14,7 @@ from rxtasks import (
     AgentMessage,
     AgentRunMessage,
     Attachment,
+    Client,
     HandoverMessage,
     TaskStatus,
     ToolMessage,
@@ -21,6 +22,7 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.errors import UnsupportedOperation
+from rxtasks.platforms import Gateway
 from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running
@@ -269,17 +271,54 @@ async def test_a_platform_that_lists_nothing_and_takes_no_answers(chromium: Chro
         await tab.check_clean(running.url)
 
 
-async def test_what_the_server_refuses_is_said_where_it_was_tried(
-    running: Running, tab: Tab
-) -> None:
-    await tab.open(f"{running.url}/#task=nothing")
-    await tab.sees(re.compile("There is no task"), "#task-problem")
-    await tab.sees("not connected", "#connection")
-    await tab.fill("#composer-text", "Is anybody there?")
-    await tab.click("Send")
-    await tab.sees(re.compile("There is no task"), "#composer")
+async def test_answers_are_named_as_the_platform_names_them(running: Running, tab: Tab) -> None:
+    await tab.open(running.url)
+    await tab.start("typist", "Type")
+    await tab.sees("Shall I go on?", "#requests")
+    looks = "[...document.querySelectorAll('.request button')].map((each) => [each.textContent, "
+    looks += "getComputedStyle(each, '::first-letter').textTransform])"
+    assert await tab.js(looks) == [["yes", "none"], ["no", "none"]]
+    await tab.click("New task", role="link")
+    await tab.start("guarded", "Ask")
+    await tab.click("Reject", "#requests")
+    await tab.sees("It was reject", "#feed")
 
-    assert await tab.js("document.querySelector('#composer-text').value") == "Is anybody there?"
+
+async def test_a_task_that_does_not_exist_is_sent_nothing(running: Running, tab: Tab) -> None:
+    await tab.open(f"{running.url}/#task=nothing")
+    await tab.sees(re.compile("There is no task .* may have been deleted"), "#task-problem")
+    await tab.sees("not connected", "#connection")
+    for control in ("#composer", "#cancel", "#requests"):
+        assert not await tab.do(tab.page.locator(control).is_visible())
+    await tab.click("New task", role="link")
+    await tab.start("long", "1")
+    await tab.sees("message 0", "#feed")
+    assert await tab.do(tab.page.locator("#composer").is_visible())
+
+
+async def test_a_task_that_is_deleted_is_sent_nothing_any_more(running: Running, tab: Tab) -> None:
+    await tab.open(running.url)
+    await tab.start("typist", "Type")
+    await tab.sees("Shall I go on?", "#requests")
+    ref = await tab.js("new URLSearchParams(location.hash.slice(1)).get('task')")
+    async with Client(Gateway(running.url)) as client:
+        await client.task(ref).end()
+    await tab.sees("This task has been deleted.", "#task-problem")
+    assert "I am typing and" in await tab.text("#feed")
+    for control in ("#composer", "#cancel", "#requests"):
+        assert not await tab.do(tab.page.locator(control).is_visible())
+
+
+async def test_what_the_server_refuses_is_said_where_it_was_tried(chromium: Chromium) -> None:
+    async with behind(Local(agents=AGENTS), max_body=1000) as running, chromium.tab() as tab:
+        await tab.open(running.url)
+        await tab.start("long", "1")
+        await tab.sees("completed", "#task-status")
+        await tab.fill("#composer-text", "x" * 1000)
+        await tab.click("Send")
+        await tab.sees(re.compile("The body is larger than"), "#composer")
+
+        assert await tab.js("document.querySelector('#composer-text').value.length") == 1000
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])

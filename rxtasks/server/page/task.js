@@ -109,8 +109,10 @@ export class TaskView {
   #changed(state) {
     this.#counts = false; // until what was missed has been told
     this.#connection.changed(state);
+    byId("task").dataset.connection = state.is; // where nothing can come, nothing can be sent
     if (state.is === "open") setProblem(byId("task-problem"), null);
-    if (state.is === "refused") setProblem(byId("task-problem"), state.why);
+    if (state.is === "refused") setProblem(byId("task-problem"), refusal(state.why));
+    if (state.is === "ended") setProblem(byId("task-problem"), "This task has been deleted.");
     if (state.is === "signed-out") this.#hooks.onSignedOut();
   }
 
@@ -143,4 +145,9 @@ export class TaskView {
     setText(age, created ? `${ageText(Date.parse(created))} ago` : "");
     if (created) age.dateTime = created;
   }
+}
+
+function refusal({ status, message }) {
+  const why = "It may have been deleted, or the address is wrong.";
+  return status === 404 ? `${message} ${why}` : message;
 }

@@ -26,7 +26,7 @@ export class Watch {
   /**
    * @param onEvent gets each event's kind and value, once and in order.
    * @param onState gets `{is}`: "connecting", "open", "reconnecting" (with `at`, milliseconds),
-   *   "signed-out", "refused" (with `why`) or "ended".
+   *   "signed-out", "refused" (with `why`, an error) or "ended".
    */
   constructor(ref, { onEvent, onState }) {
     this.#ref = ref;
@@ -105,7 +105,7 @@ export class Watch {
     if (why?.status === 401) {
       this.#onState({ is: "signed-out" });
     } else if (why && !why.isPassing) {
-      this.#onState({ is: "refused", why: why.message });
+      this.#onState({ is: "refused", why });
     } else {
       const longest = Math.min(SLOWEST, 1000 * 2 ** this.#attempt++);
       const delay = longest * (0.5 + Math.random() / 2);
