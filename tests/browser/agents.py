@@ -48,6 +48,18 @@ async def hostile(ctx: Context):
 async def long(ctx: Context):
     """Say very much, and then type 200 deltas a second: "messages deltas"."""
     messages, _, deltas = ctx.text.partition(" ")
+async def turned(ctx: Context):
+    """Put characters that turn the direction wherever text can stand."""
+    yield tool_started(TURNED, params={TURNED: TURNED}).finished(output=TURNED)
+    yield message(TURNED + "\nto the right again")
+    await ctx.ask(TURNED, [TURNED, "No"])
+
+
+async def guarded(ctx: Context):
+    """Ask for an approval, and name no answers."""
+    yield message("It was " + await ctx.ask("May I?", kind="approval"))
+
+
     for number in range(int(messages)):
         yield message(f"message {number}" + " and so on" * (number % 60))
     loop = asyncio.get_running_loop()
@@ -116,3 +128,5 @@ AGENTS = {
     "long": long,
     "reader": reader,
 }
+    "turned": turned,
+    "guarded": guarded,

@@ -6,7 +6,7 @@ import { sendByKey } from "./composing.js";
 import { byId, element, setProblem } from "./dom.js";
 
 const REFUSING = /^(no|reject|deny|decline|cancel|abort)\b/i;
-const APPROVAL = ["approve", "reject"]; // where an approval names no answers
+const APPROVAL = { Approve: "approve", Reject: "reject" }; // where it names no answers
 
 export class Requests {
   #box = byId("requests");
@@ -49,7 +49,8 @@ export class Requests {
       form.append(element("p", { class: "quiet" }, "The platform takes the answer only at its own place."));
       return form;
     }
-    const answers = options.length || kind !== "approval" ? options : APPROVAL;
+    const asItSays = options.map((option) => [option, option]);
+    const answers = options.length || kind !== "approval" ? asItSays : Object.entries(APPROVAL);
     const answer = (text) => this.#answer(form, problem, id, text);
     form.append(answers.length ? buttons(answers, answer) : field(form, answer), problem);
     return form;
@@ -70,9 +71,9 @@ export class Requests {
 
 function buttons(answers, answer) {
   const row = element("div", { class: "row" });
-  answers.forEach((text, index) => {
+  answers.forEach(([label, text], index) => {
     const look = REFUSING.test(text) ? "refusing" : index === 0 ? "main" : "";
-    const button = element("button", { type: "button", class: look }, text);
+    const button = element("button", { type: "button", class: look }, label);
     button.addEventListener("click", () => answer(text));
     row.append(button);
   });
