@@ -7,12 +7,15 @@ import asyncio
 from rxtasks.local import Context, message, thinking, tool_pending, tool_started, typing, usage
 from rxtasks.models import Usage
 
-__all__ = ["AGENTS", "INJECTION", "lines"]
+__all__ = ["AGENTS", "INJECTION", "TURNED", "lines"]
 
 INJECTION = (
     '<script>window.ran = 1</script><img src=x onerror="window.ran = 2">'
     '<a href="javascript:window.ran = 3">click</a><style>body { display: none }</style>'
 )
+
+TURNED = "pay \u202e0001\u2066 EUR\x1b[2J \u05e9\u05dc\u05d5\u05dd."
+"""What a browser shows in another order than it is written in, and what a terminal obeys."""
 
 
 async def typist(ctx: Context):
@@ -45,9 +48,6 @@ async def hostile(ctx: Context):
     yield message(INJECTION)
 
 
-async def long(ctx: Context):
-    """Say very much, and then type 200 deltas a second: "messages deltas"."""
-    messages, _, deltas = ctx.text.partition(" ")
 async def turned(ctx: Context):
     """Put characters that turn the direction wherever text can stand."""
     yield tool_started(TURNED, params={TURNED: TURNED}).finished(output=TURNED)
@@ -60,6 +60,9 @@ async def guarded(ctx: Context):
     yield message("It was " + await ctx.ask("May I?", kind="approval"))
 
 
+async def long(ctx: Context):
+    """Say very much, and then type 200 deltas a second: "messages deltas"."""
+    messages, _, deltas = ctx.text.partition(" ")
     for number in range(int(messages)):
         yield message(f"message {number}" + " and so on" * (number % 60))
     loop = asyncio.get_running_loop()
@@ -125,8 +128,8 @@ AGENTS = {
     "typist": typist,
     "forever": forever,
     "hostile": hostile,
+    "turned": turned,
+    "guarded": guarded,
     "long": long,
     "reader": reader,
 }
-    "turned": turned,
-    "guarded": guarded,

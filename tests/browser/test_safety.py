@@ -6,7 +6,7 @@ import re
 
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running
-from tests.browser.agents import AGENTS, INJECTION
+from tests.browser.agents import AGENTS, INJECTION, TURNED
 from tests.browser.chromium import Chromium, Tab
 from tests.integration.serving import behind
 
@@ -31,6 +31,29 @@ async def test_markup_is_shown_and_never_run(running: Running, tab: Tab) -> None
     assert await tab.js("feed.scrollWidth === feed.clientWidth")
     assert await tab.js("window.ran") is None
     assert await tab.js(INJECTED) == 0
+    await tab.check_clean(running.url)
+
+
+async def test_no_text_turns_the_direction_of_what_stands_beside_it(
+    running: Running, tab: Tab
+) -> None:
+    shown = TURNED.replace("\u202e", "[U+202E]").replace("\u2066", "[U+2066]")
+    shown = shown.replace("\x1b", "\u241b")
+    await tab.open(running.url)
+    await tab.start("turned", TURNED)
+    await tab.sees(shown, "#requests .text")
+    for place in ("#task-name", "#tasks .name", ".tool .name", ".tool .line", "#requests button"):
+        await tab.sees(shown, place)
+    assert shown in await tab.js("document.title")
+    await tab.do(tab.page.locator(".call summary").click())
+    await tab.sees(re.compile(re.escape(shown)), ".call pre")
+
+    # A message is what it is, and each of its lines is laid out by itself.
+    said = "document.querySelector('#feed .agent > .text')"
+    assert await tab.js(f"{said}.textContent") == TURNED + "\nto the right again"
+    assert await tab.js(f"getComputedStyle({said}.firstChild).unicodeBidi") == "plaintext"
+    await tab.click(shown, "#requests")  # what is answered is what the agent has named
+    await tab.sees("completed", "#task-status")
     await tab.check_clean(running.url)
 
 

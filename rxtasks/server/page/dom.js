@@ -1,4 +1,10 @@
 // Elements. Text that comes from anywhere else gets into the page here, and only as text.
+//
+// What is a name, a value or a sentence of the page shows characters that would turn the direction
+// of what is read. A message (`setMessage`, `setLongText`) has them as they are: the style keeps
+// each of its lines to itself.
+
+import { visible } from "./wording.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -9,12 +15,15 @@ export function element(name, attributes = {}, ...children) {
     if (value === false || value === null || value === undefined) continue;
     made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children);
+  made.append(...children.map((each) => (typeof each === "string" ? visible(each) : each)));
   return made;
 }
 
 /** Show a text in an element, touching the page only where it has changed. */
-export function setText(node, text) {
+export const setText = (node, text) => setMessage(node, visible(text));
+
+/** Show what somebody has said. */
+export function setMessage(node, text) {
   const shown = node.firstChild;
   if (!shown) {
     if (text) node.textContent = text;
@@ -41,12 +50,12 @@ export function setLongText(node, text) {
   let begin = goesOn ? shown.length - block.textContent.length : 0;
   let end = endOfBlock(text, begin);
   while (end < text.length) {
-    setText(block, text.slice(begin, end));
+    setMessage(block, text.slice(begin, end));
     block = node.appendChild(element("div"));
     begin = end;
     end = endOfBlock(text, begin);
   }
-  setText(block, text.slice(begin));
+  setMessage(block, text.slice(begin));
 }
 
 /** Where a block ends: behind the first end of a line that makes it long enough. */

@@ -1,7 +1,7 @@
 // How one item of a conversation looks. Nothing in here is ever markup.
 
 import { addressOf } from "./address.js";
-import { element, setLongText, setText } from "./dom.js";
+import { element, setLongText, setMessage, setText } from "./dom.js";
 import { lineText, statusText, valueText } from "./wording.js";
 
 /** Make the view of an item; `onFold` is called when a reader has folded something. */
@@ -40,7 +40,7 @@ function user(node) {
   const files = node.appendChild(element("p", { class: "quiet", hidden: true }));
   return (item) => {
     head(item.value.is_trigger ? "Trigger" : "You", item);
-    setText(text, item.text);
+    setMessage(text, item.text);
     text.hidden = !item.text;
     const names = (item.value.attachments ?? []).map((each) => each.name);
     setText(files, names.length ? `Attached: ${names.join(", ")}` : "");
@@ -203,7 +203,7 @@ function fold(node, name, item, onFold) {
   return {
     title,
     show(content) {
-      setText(text, content);
+      setMessage(text, content);
       details.hidden = !content;
     },
   };

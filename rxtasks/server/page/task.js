@@ -10,7 +10,7 @@ import { viewOf } from "./message.js";
 import { Requests } from "./requests.js";
 import { Timeline } from "./timeline.js";
 import { Watch } from "./watch.js";
-import { ageText, statusText, usageText } from "./wording.js";
+import { ageText, statusText, usageText, visible } from "./wording.js";
 
 const RUNNING = ["queued", "running", "action"];
 const newest = byId("newest");
@@ -134,7 +134,8 @@ export class TaskView {
     this.#connection.updated(info.connection);
     this.#showAge();
     if (!info.id) return; // only what the page itself knows
-    document.title = `${info.requests?.length ? "● " : ""}${info.name || this.#ref} - rxtasks`;
+    const name = visible(info.name || this.#ref);
+    document.title = `${info.requests?.length ? "● " : ""}${name} - rxtasks`;
     this.#hooks.onInfo(this.#ref, info);
     if (this.#isTold && before?.status !== info.status) announceStatus(info.status);
   }

@@ -1,5 +1,16 @@
 // Numbers, times and values in words.
 
+const CONTROLS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Show characters that are not seen themselves but change how others are: direction, above all. */
+export const visible = (text) => text.replace(CONTROLS, pictureOf);
+
+function pictureOf(character) {
+  const code = character.codePointAt(0);
+  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+  return `[U+${code.toString(16).toUpperCase().padStart(4, "0")}]`;
+}
+
 const STATUS = {
   "not-started": "not started",
   action: "waiting for you",
