@@ -53,8 +53,9 @@ An error has the body `{"error": {"kind", "message", "retry_after", "maybe_accep
 
 Each request has to keep to the rate (429), to name the server as its `Host` (403), must come from
 no other origin but those that are allowed (403), has to bear a token if there is one, or the cookie
-of a session (401), and if it is no GET, to have `Content-Type: application/json` (415), also
-without a body. The files of the live page need no token.
+of a session (401), to ask for something that there is (404, 405), and if it is no GET, to have
+`Content-Type: application/json` (415), also without a body. The files of the live page need no
+token.
 
 The logger `rxtasks.server.requests` has a line for each request, without secrets.
 """

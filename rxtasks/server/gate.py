@@ -114,11 +114,11 @@ class Gate:
             return refused(500, "ServerError", "the server has failed; its log says why")
 
     def _refusal(self, request: web.Request, caller: str) -> web.Response | None:
-        wait = self._rates.wait(caller)
-        if wait > 0.0:
+        wait = math.ceil(self._rates.wait(caller))
+        if wait > 0:
             return failed(
                 RateLimited(
-                    f"too many requests: wait {math.ceil(wait)} s, or ask for less",
+                    f"too many requests: wait {wait} s, or ask for less",
                     status=429,
                     retry_after=wait,
                 )
@@ -132,6 +132,7 @@ class Gate:
             request.scheme,
             is_public=self._page.is_public(request),
             has_session=self._page.has_session(request),
+            is_there=request.match_info.http_exception is None,
         )
         return None if refusal is None else _refused(refusal)
 

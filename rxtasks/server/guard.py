@@ -127,6 +127,7 @@ class Guard:
         *,
         is_public: bool = False,
         has_session: bool = False,
+        is_there: bool = True,
     ) -> Refusal | None:
         """Say why a request is refused; None if it is served.
 
@@ -136,12 +137,13 @@ class Guard:
             scheme: "http" or "https".
             is_public: What it asks for needs no token.
             has_session: It has the cookie of a session, which stands for the token.
+            is_there: There is something that it asks for: else nothing becomes of its body.
         """
         return (
             self.wrong_host(headers)
             or self._wrong_origin(headers, scheme)
             or (None if is_public else self._not_allowed(method, headers, has_session=has_session))
-            or self._wrong_type(method, headers.get("Content-Type"))
+            or (self._wrong_type(method, headers.get("Content-Type")) if is_there else None)
         )
 
     def wrong_host(self, headers: Mapping[str, str]) -> Refusal | None:

@@ -300,6 +300,19 @@ async def test_bad_input_is_answered_with_a_sentence() -> None:
         assert running.requests == len(BAD)
 
 
+async def test_what_a_path_does_not_take_is_said_before_what_its_body_needs() -> None:
+    async with behind(Local(agents=AGENTS)) as running, aiohttp.ClientSession() as session:
+        for method, path, expected, allowed in (
+            ("PUT", "/v1/agents/echo/tasks", 405, "GET, HEAD, POST"),
+            ("PATCH", "/v1/tasks/nothing/messages", 405, "POST"),
+            ("DELETE", "/", 405, "GET, HEAD"),
+            ("PUT", "/tasks", 404, None),
+        ):
+            async with session.request(method, running.url + path, data=b"x") as response:
+                assert response.status == expected
+                assert response.headers.get("Allow") == allowed
+
+
 async def test_json_of_any_depth_is_refused_rather_than_fatal(call: Caller) -> None:
     for deep in (b"[" * 100_000, b'{"text":"a","options":' + b'{"a":' * 100_000):
         status, answered = await call("POST", "/v1/agents/echo/tasks", deep)

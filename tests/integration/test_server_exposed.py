@@ -299,7 +299,8 @@ async def test_too_many_requests_get_429_and_are_told_when_to_come_back() -> Non
     assert statuses == [200, 200, 200, 429, 429]
     assert answer.headers["Retry-After"] == "2"
     assert body["error"]["kind"] == "RateLimited"
-    assert body["error"]["retry_after"] > 1
+    assert body["error"]["retry_after"] == 2
+    assert "wait 2 s" in body["error"]["message"]
 
 
 async def test_tokens_that_are_tried_out_are_held_up_and_the_right_one_is_not() -> None:
