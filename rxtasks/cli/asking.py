@@ -57,7 +57,11 @@ class Asker:
             if request.options:
                 question.append(f" [{' / '.join(map(clean, request.options))}]", "yellow")
             console.print(question, Text("> ", "bold"), end="")
-            answer = await self._line(still)
+            try:
+                answer = await self._line(still)
+            except asyncio.CancelledError:
+                console.print()  # what comes now does not stand behind the question
+                raise
             if answer is None:
                 console.print()
                 return

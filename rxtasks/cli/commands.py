@@ -89,7 +89,7 @@ async def watch(refs: Sequence[str], *, reach: Reach, look: Look, answer: bool =
         tasks = list({ref: place.task(ref) for ref in refs}.values())
         for task in tasks:
             await task.poll()  # a server that was never reached is no fault to wait out
-        return await show(tasks, place, look, answer=answer)
+        return await show(tasks, place, look, answer=answer, joined=True)
 
 
 async def list_tasks(

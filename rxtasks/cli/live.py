@@ -1,36 +1,47 @@
-"""The live views: one task, drawn as a conversation, or several side by side."""
+"""The live view of a task: a conversation that grows."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from rxtasks.cli import screen
 from rxtasks.cli.asking import Answering, Asker, NobodyAnswers
-from rxtasks.cli.wording import Seen, clean
-from rxtasks.models import FatalFault, TaskEvent, TaskResult, TaskSnapshot, TransportFault
+from rxtasks.cli.icons import icons_for
+from rxtasks.cli.wording import Seen
+from rxtasks.models import (
+    FatalFault,
+    TaskEvent,
+    TaskResult,
+    TaskSnapshot,
+    TaskStatus,
+    TransportFault,
+)
 from rxtasks.task import Task
 
-__all__ = ["Board", "LiveView"]
+__all__ = ["TICK", "LiveView", "over", "seen_on", "watched"]
 
-_TICK = 1 / 12
-_NARROWEST = 30
-"""Columns of a terminal that a task needs beside another."""
+TICK = 1 / 12
+"""Seconds from one picture to the next."""
+
+
+def over(task: Task) -> bool:
+    """Whether the latest turn of a task had ended when it was last looked at."""
+    return task.status.is_final or task.status is TaskStatus.IDLE
 
 
 @asynccontextmanager
-async def _watched(
+async def watched(
     task: Task, clock: Callable[[], float]
 ) -> AsyncGenerator[tuple[screen.Screen, asyncio.Task[TaskResult]], None]:
     """Keep a screen up to date with a task, and wait for its result."""
-    state = screen.Screen(clock())
+    state = screen.Screen(clock(), was_over=over(task))
 
     def take(snapshot: TaskSnapshot) -> None:
         state.take(snapshot, clock())
@@ -53,9 +64,11 @@ async def _watched(
             subscription.dispose()
 
 
-def _seen(state: screen.Screen, result: TaskResult, now: float) -> Seen:
+def seen_on(state: screen.Screen, result: TaskResult, now: float) -> Seen:
+    """Sum up what a screen has shown."""
     ended = now if state.ended is None else state.ended
-    return Seen(result=result, elapsed=ended - state.began, events=state.events)
+    elapsed = None if state.was_over else ended - state.began
+    return Seen(result=result, elapsed=elapsed, events=state.events)
 
 
 class LiveView:
@@ -84,18 +97,18 @@ class LiveView:
         self._answering = answering
         self._only_requests = only_requests
         self._clock = clock
-        self._icons = screen.icons_for(console)
+        self._icons = icons_for(console)
         self._gone: set[str] = set()
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
-        async with _watched(task, self._clock) as (state, waiting):
+        async with watched(task, self._clock) as (state, waiting):
             try:
                 while not waiting.done():
                     await self._draw_until(waiting, state)
                     await self._ask(task, state, waiting)
                     self._unanswered(task, state)
-                return _seen(state, await waiting, self._clock())
+                return seen_on(state, await waiting, self._clock())
             finally:
                 # What the last moment has brought comes with it.
                 for row in self._rows(state):
@@ -114,7 +127,7 @@ class LiveView:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while not waiting.done():
                 self._draw(state, live)
-                await asyncio.wait([waiting], timeout=_TICK)
+                await asyncio.wait([waiting], timeout=TICK)
                 if state.requests and (self._can_ask(state) or not state.answer):
                     return
 
@@ -156,13 +169,14 @@ class LiveView:
         console = self._console
         drawn = self._rows(state)
         heights = [len(console.render_lines(row.body, pad=False)) for row in drawn]
-        while drawn and drawn[0].final and sum(heights) > console.height - 3:
+        while drawn and drawn[0].final and sum(heights) > console.height - 4:
             gone = drawn.pop(0)
             del heights[0]
             self._gone.add(gone.id)
             console.print(gone.body)
-        now = self._clock()
-        live.update(screen.frame(state, drawn, now, self._icons, console.height), refresh=True)
+        frame = screen.frame(state, drawn, self._clock(), self._icons, console.height - 1)
+        # What is typed meanwhile, be it Ctrl-C, has a line of its own: it would break another one.
+        live.update(Group(frame, Text()), refresh=True)
 
     def _rows(self, state: screen.Screen) -> list[screen.Row]:
         drawn = screen.rows(state, self._clock(), self._icons, self._console.width)
@@ -170,77 +184,6 @@ class LiveView:
             asked = {request.id for request in state.requests}
             drawn = [row for row in drawn if row.id in asked]
         return [row for row in drawn if row.id not in self._gone]
-
-
-class Board:
-    """Draws several tasks side by side, and leaves the last picture on the terminal."""
-
-    def __init__(
-        self,
-        console: Console,
-        *,
-        answering: Answering | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Make the view.
-
-        Args:
-            console: Where to draw.
-            answering: Names the command that answers a request; None: there is none.
-            clock: Gives seconds that never go back.
-        """
-        self._console = console
-        self._answering = answering
-        self._clock = clock
-        self._icons = screen.icons_for(console)
-
-    async def follow(self, tasks: Sequence[Task]) -> list[Seen]:
-        """Show what happens until the latest turn of each task has ended."""
-        async with AsyncExitStack() as stack:
-            watched = [
-                await stack.enter_async_context(_watched(task, self._clock)) for task in tasks
-            ]
-            states = [state for state, _ in watched]
-            waiting = [result for _, result in watched]
-            with Live(console=self._console, auto_refresh=False) as live:
-                while not all(each.done() for each in waiting):
-                    self._draw(tasks, states, live)
-                    await asyncio.wait(waiting, timeout=_TICK, return_when=asyncio.FIRST_EXCEPTION)
-                    for each in waiting:
-                        if each.done():
-                            await each  # who cannot be watched any more ends the view
-                await asyncio.sleep(0)
-                self._draw(tasks, states, live)
-            now = self._clock()
-            return [_seen(state, result.result(), now) for state, result in watched]
-
-    def _draw(self, tasks: Sequence[Task], states: Sequence[screen.Screen], live: Live) -> None:
-        width, height = self._console.size
-        across = max(1, min(len(tasks), width // _NARROWEST))
-        down = -(-len(tasks) // across)
-        cells = [
-            self._cell(task, state, width // across - 2, (height - 1) // down)
-            for task, state in zip(tasks, states, strict=True)
-        ]
-        table = Table.grid(padding=(0, 1), expand=True)
-        for _ in range(across):
-            table.add_column(ratio=1, overflow="fold")
-        for start in range(0, len(cells), across):
-            table.add_row(*cells[start : start + across])
-        live.update(table, refresh=True)
-
-    def _cell(self, task: Task, state: screen.Screen, width: int, height: int) -> RenderableType:
-        if state.requests and self._answering is not None:
-            state.answer = self._answering(task)
-        now = self._clock()
-        title = Text(task_title(task), "bold reverse", no_wrap=True, overflow="ellipsis")
-        drawn = screen.rows(state, now, self._icons, width)
-        return Group(title, screen.frame(state, drawn, now, self._icons, height - 1))
-
-
-def task_title(task: Task) -> str:
-    """Name a task for people: what it is called, or else its id."""
-    return " ".join(clean(task.name or task.id).split())
 
 
 def _ignore(error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rxtasks.cli.wording import Seen, clean, fault_text, message_text, seconds, usage_text
+from rxtasks.cli.wording import Seen, clean, ended_text, fault_text, message_text, usage_text
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -88,7 +88,7 @@ def ending(seen: Seen, requests: int | None) -> list[str]:
         requests: How many HTTP requests there were, None where there is no HTTP.
     """
     result = seen.result
-    lines = _lines("result", f"{result.status} in {seconds(seen.elapsed)}")
+    lines = _lines("result", ended_text(seen))
     if used := usage_text(result.usage, result.cost):
         lines += _lines("usage", used)
     events = f"{seen.events:,} events"

@@ -10,13 +10,23 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from rxtasks.cli.wording import Seen, clean, fault_text, message_text, seconds, usage_text
+from rxtasks.cli.icons import Icons
+from rxtasks.cli.wording import (
+    Seen,
+    clean,
+    ended_text,
+    fault_text,
+    message_text,
+    seconds,
+    usage_text,
+)
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
     FatalFault,
     InputRequest,
     Message,
+    TaskInfo,
     TaskSnapshot,
     TaskStatus,
     ToolMessage,
@@ -26,16 +36,14 @@ from rxtasks.models import (
 )
 
 __all__ = [
-    "ASCII",
-    "UNICODE",
-    "Icons",
     "Row",
     "Screen",
     "Tail",
+    "below",
     "ending",
     "frame",
-    "icons_for",
     "rows",
+    "status_line",
 ]
 
 _FRAMES_PER_SECOND = 10
@@ -48,32 +56,6 @@ _STATUS_COLOURS = {
     TaskStatus.CANCELLED: "yellow",
     TaskStatus.ERROR: "red",
 }
-
-
-@dataclass(frozen=True)
-class Icons:
-    """The signs of a view, each of them one column wide."""
-
-    spinner: str
-    pending: str
-    done: str
-    failed: str
-    cancelled: str
-    user: str
-    agent: str
-    thought: str
-    request: str
-    cursor: str
-    between: str
-
-
-UNICODE = Icons("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "○", "✓", "✗", "⊘", "▸", "●", "┊", "?", "▌", "·")
-ASCII = Icons("|/-\\", ".", "+", "x", "-", ">", "*", ":", "?", "_", "-")
-
-
-def icons_for(console: Console) -> Icons:
-    """Choose the signs that a console can show."""
-    return UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
 
 
 @dataclass
@@ -89,6 +71,7 @@ class Screen:
         answered: Requests that have been answered here.
         answer: How to answer a request, where nobody is asked here.
         ended: When the turn ended; None: it goes on.
+        was_over: It had ended before the view began.
     """
 
     began: float
@@ -101,6 +84,7 @@ class Screen:
     answered: set[str] = field(default_factory=set[str])
     answer: str = ""
     ended: float | None = None
+    was_over: bool = False
 
     @property
     def requests(self) -> tuple[InputRequest, ...]:
@@ -176,8 +160,12 @@ def rows(screen: Screen, now: float, icons: Icons, width: int) -> list[Row]:
 
 def frame(screen: Screen, drawn: list[Row], now: float, icons: Icons, height: int) -> Group:
     """Put rows and the status line on a screen; of what does not fit, the end is shown."""
-    below = _status(screen, now, icons)
-    return Group(Tail(Group(*(row.body for row in drawn)), max(1, height - 3)), Text(), below)
+    return Group(below(drawn, height - 3), Text(), status_line(screen, now, icons))
+
+
+def below(drawn: list[Row], height: int) -> Tail:
+    """Put rows below each other; of what does not fit, the end is shown."""
+    return Tail(Group(*(row.body for row in drawn)), max(1, height))
 
 
 def ending(seen: Seen, requests: int | None, icons: Icons) -> RenderableType:
@@ -197,7 +185,7 @@ def ending(seen: Seen, requests: int | None, icons: Icons) -> RenderableType:
     if used := usage_text(result.usage, result.cost):
         parts.append(used)
     line = Text.assemble(
-        (f"{result.status} in {seconds(seen.elapsed)}", f"bold {colour}"),
+        (ended_text(seen), f"bold {colour}"),
         (f"  {f' {icons.between} '.join(parts)}", "dim"),
     )
     return _beside(Text(icon, colour), line)
@@ -280,25 +268,40 @@ def _request(request: InputRequest, icons: Icons, answer: str) -> RenderableType
     return _beside(Text(icons.request, "bold yellow"), text)
 
 
-def _status(screen: Screen, now: float, icons: Icons) -> Text:
+def status_line(screen: Screen, now: float, icons: Icons, *, agent: str = "") -> Text:
+    """Say in a line where a task stands, and how it is watched.
+
+    Args:
+        screen: What is known of it.
+        now: The time.
+        icons: The signs to draw with.
+        agent: Whose task it is, where that is to be said.
+    """
     snapshot = screen.snapshot
     until = now if screen.ended is None else screen.ended
     elapsed = seconds(max(0.1, until - screen.began))  # no flicker of milliseconds
     if snapshot is None:
         return Text(f"{_spinner(now, icons)} connecting  {elapsed}", "dim", overflow="crop")
     status = snapshot.info.status
-    colour = _STATUS_COLOURS.get(status, "cyan")
     icon = _spinner(now, icons) if status.is_running else icons.agent
     gap = f" {icons.between} "
+    facts = [agent, snapshot.connection, "" if screen.was_over else elapsed]
+    facts.append(f"{screen.events:,} events")
     line = Text.assemble(
-        (f"{icon} {status}", colour),
-        (f"{gap}{snapshot.connection}{gap}{elapsed}{gap}{screen.events:,} events", "dim"),
+        (f"{icon} {_state(snapshot.info)}", _STATUS_COLOURS.get(status, "cyan")),
+        ("".join(gap + fact for fact in facts if fact), "dim"),
         no_wrap=True,
-        overflow="crop",
+        overflow="ellipsis",
     )
     if snapshot.connection == "reconnecting" and screen.fault is not None:
         line.append(f"{gap}{fault_text(screen.fault)}", "yellow")
     return line
+
+
+def _state(info: TaskInfo) -> str:
+    """Say where a task stands, with the platform's word where that says more."""
+    word = " ".join(clean(info.platform_state).split())
+    return info.status if word in ("", info.status, "idle") else f"{info.status} ({word})"
 
 
 def _spinner(now: float, icons: Icons) -> str:

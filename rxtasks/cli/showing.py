@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
+from msgspec.structs import replace
+
 from rxtasks.cli.options import Look
 from rxtasks.cli.place import Place
 from rxtasks.cli.reaching import command
@@ -20,7 +22,13 @@ __all__ = ["show"]
 
 
 async def show(
-    tasks: Sequence[Task], place: Place, look: Look, *, answer: bool = False, named: bool = False
+    tasks: Sequence[Task],
+    place: Place,
+    look: Look,
+    *,
+    answer: bool = False,
+    named: bool = False,
+    joined: bool = False,
 ) -> int:
     """Show tasks until their latest turns have ended.
 
@@ -30,6 +38,7 @@ async def show(
         look: What to show of them.
         answer: Show the answer only.
         named: Say what the task is called first.
+        joined: Their turns were under way before.
 
     Returns:
         The exit status.
@@ -41,7 +50,8 @@ async def show(
     with _told_how_to_go_on(tasks, place):
         async with _within(look.timeout, tasks):
             if len(tasks) == 1:
-                seen = [await _one(tasks[0], place, look, answer=answer, named=named)]
+                one = _one(tasks[0], place, look, answer=answer, named=named, joined=joined)
+                seen = [await one]
             else:
                 seen = await _side_by_side(tasks, place, look)
     ended = {each.result.status for each in seen}
@@ -50,11 +60,13 @@ async def show(
     return FAILED if "error" in ended else CANCELLED
 
 
-async def _one(task: Task, place: Place, look: Look, *, answer: bool, named: bool) -> Seen:
+async def _one(
+    task: Task, place: Place, look: Look, *, answer: bool, named: bool, joined: bool
+) -> Seen:
     view = _view(place, look, answer=answer)
     if named:
         view.say(f"task     {task.ref}")
-    seen = await view.follow(task)
+    seen = replace(await view.follow(task), joined=joined)
     view.end(seen, place.requests)
     return seen
 
@@ -78,7 +90,7 @@ async def _side_by_side(tasks: Sequence[Task], place: Place, look: Look) -> list
 
     async def one(task: Task) -> Seen:
         view = _view(place, look, label=f"{task.id}  ")
-        seen = await view.follow(task)
+        seen = replace(await view.follow(task), joined=True)
         view.end(seen, None)
         return seen
 

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from rxtasks.cli import jsonl, plain
 from rxtasks.cli.asking import Answering, NobodyAnswers, asker
-from rxtasks.cli.live import Board, LiveView
+from rxtasks.cli.board import Board
+from rxtasks.cli.live import LiveView, over
 from rxtasks.cli.wording import Seen, clean
 from rxtasks.models import TaskEvent, TaskUpdate
 from rxtasks.task import Task
@@ -78,7 +79,7 @@ class PlainView:
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
-        began = self._clock()
+        was_over, began = over(task), self._clock()
         count = 0
         async with task.events.iterate() as events:
             async for event in events:
@@ -86,7 +87,8 @@ class PlainView:
                 self._show(event)
                 self._unanswered(task, event)
         result = await task.result(timeout=None)
-        return Seen(result=result, elapsed=self._clock() - began, events=count)
+        elapsed = None if was_over else self._clock() - began
+        return Seen(result=result, elapsed=elapsed, events=count)
 
     def end(self, seen: Seen, requests: int | None) -> None:
         """Show how it ended."""

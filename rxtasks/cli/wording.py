@@ -25,7 +25,16 @@ from rxtasks.models import (
     UserMessage,
 )
 
-__all__ = ["Seen", "clean", "fault_text", "message_text", "seconds", "usage_text", "value_text"]
+__all__ = [
+    "Seen",
+    "clean",
+    "ended_text",
+    "fault_text",
+    "message_text",
+    "seconds",
+    "usage_text",
+    "value_text",
+]
 
 # An agent's text is not to move the cursor, change colours or ring the bell.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
@@ -43,13 +52,15 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     Attributes:
         result: How it ended.
-        elapsed: Seconds from the first look until then.
+        elapsed: Seconds from the first look until then; None: it had ended before.
         events: How many events were observed.
+        joined: The turn was under way at the first look, and nobody knows here for how long.
     """
 
     result: TaskResult
-    elapsed: float
+    elapsed: float | None
     events: int
+    joined: bool = False
 
 
 def clean(text: str) -> str:
@@ -66,6 +77,15 @@ def seconds(duration: float) -> str:
         return f"{duration:.1f} s"
     minutes, rest = divmod(int(duration), 60)
     return f"{minutes} min {rest:02} s"
+
+
+def ended_text(seen: Seen) -> str:
+    """Write how a turn ended, and how long it took, as far as that is known."""
+    status = seen.result.status
+    if seen.elapsed is None:
+        return status
+    took = seconds(seen.elapsed)
+    return f"{status}, watched for {took}" if seen.joined else f"{status} in {took}"
 
 
 def value_text(value: Any) -> str:

@@ -32,8 +32,10 @@ from rxtasks import (
     UserMessage,
 )
 from rxtasks.cli.asking import Asker, NobodyAnswers
-from rxtasks.cli.live import Board, LiveView
-from rxtasks.cli.screen import ASCII, UNICODE, Icons, Screen, Tail, ending, frame, rows
+from rxtasks.cli.board import Board
+from rxtasks.cli.icons import ASCII, UNICODE, Icons
+from rxtasks.cli.live import LiveView
+from rxtasks.cli.screen import Screen, Tail, ending, frame, rows
 from rxtasks.cli.view import AnswerView, PlainView, board_for, view_for
 from rxtasks.cli.wording import Seen
 from rxtasks.local import Context, Yield, message, thinking, tool_pending, typing
@@ -336,6 +338,53 @@ async def test_the_live_view_leaves_everything_on_the_terminal_once() -> None:
     assert out.getvalue().rstrip().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
 
 
+async def test_what_is_typed_while_a_task_is_drawn_has_a_line_of_its_own() -> None:
+    out = Terminal()
+    async with Client(Local({"long": long_winded})) as client:
+        task = await client.agent("long").run("line")
+        following = asyncio.create_task(LiveView(console(out)).follow(task))
+        async with asyncio.timeout(5):
+            while "running" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                await asyncio.sleep(0.01)
+        picture = out.getvalue()
+        await following
+
+    assert re.search(r"running .* events\n$", picture)
+
+
+def test_the_platform_s_word_is_told_where_it_says_more() -> None:
+    words = ("", "running", "idle", "waiting-for\x1b[2J-capacity")
+    said = []
+    for word in words:
+        screen = Screen(0.0)
+        info = TaskInfo(id="t", status=TaskStatus.RUNNING, platform_state=word)
+        screen.take(TaskSnapshot(info=info, messages=(), connection="live"), 0.0)
+        said.append(shot(screen)[-1].split(" · ")[0])
+
+    assert said == ["⠋ running"] * 3 + ["⠋ running (waiting-for-capacity)"]
+
+
+async def test_of_a_turn_that_had_ended_before_no_time_is_told() -> None:
+    async with Client(Local({"says": says})) as client:
+        task = await client.agent("says").run("so")
+        await task.result(timeout=5)
+        for view in (LiveView(console(Terminal())), PlainView(Terminal())):
+            seen = await view.follow(task)
+            assert seen.elapsed is None
+        (seen,) = await Board(console(out := Terminal())).follow([task])
+
+    assert seen.elapsed is None
+    assert not re.search(r"\d s", "".join(visible(out.getvalue())))
+    assert drawn(ending(seen, 3, UNICODE)) == [f"✓ completed  3 requests · {seen.events} events"]
+
+
+def test_of_a_turn_that_was_under_way_it_is_told_for_how_long_it_was_watched() -> None:
+    result = TaskResult(task_id="t", status="error")
+    seen = Seen(result=result, elapsed=3.21, events=4, joined=True)
+
+    assert drawn(ending(seen, None, UNICODE)) == ["✗ error, watched for 3.2 s  4 events"]
+
+
 async def test_a_live_view_that_is_interrupted_leaves_what_was_seen() -> None:
     out = Terminal()
     view = LiveView(console(out))
@@ -403,6 +452,28 @@ async def test_a_question_is_put_to_the_person_until_the_input_is_closed() -> No
     assert [lines.count(each) for each in ("▸ go", "● First.", "● no, never")] == [1, 1, 1]
 
 
+async def test_what_follows_an_interrupted_question_stands_on_a_line_of_its_own() -> None:
+    out, (end, other) = Terminal(), os.openpty()
+    try:
+        view = LiveView(console(out, height=24), asker=Asker(other))
+        async with Client(Local({"waits": waits})) as client:
+            task = await client.agent("waits").run("go")
+            following = asyncio.create_task(view.follow(task))
+            async with asyncio.timeout(5):
+                while "> " not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
+                    await asyncio.sleep(0.01)
+            out.write("^C")
+            following.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await following
+            await task.cancel()
+    finally:
+        os.close(end)
+        os.close(other)
+
+    assert "waits > ^C" in visible(out.getvalue())
+
+
 async def test_a_question_that_nobody_can_answer_ends_the_view() -> None:
     out = Terminal()
     async with Client(Local({"waits": waits})) as client:
@@ -414,7 +485,7 @@ async def test_a_question_that_nobody_can_answer_ends_the_view() -> None:
 
 async def test_tasks_stand_side_by_side_until_the_last_has_ended() -> None:
     out = Terminal()
-    board = Board(console(out, width=80, height=10), answering=lambda task: "elsewhere")
+    board = Board(console(out, width=100, height=10), answering=lambda task: "elsewhere " * 12)
 
     async def asks(ctx: Context) -> AsyncIterator[Yield]:
         yield message(f"{ctx.text} " + await ctx.ask("May I?"))
@@ -426,18 +497,28 @@ async def test_tasks_stand_side_by_side_until_the_last_has_ended() -> None:
         async with asyncio.timeout(5):
             while "elsewhere" not in out.getvalue():  # noqa: ASYNC110 - a terminal is silent
                 await asyncio.sleep(0.01)
+        asked = visible(out.getvalue())
         await right.respond(right.requests[0].id, "you may")
         seen = await following
 
+    assert any("May I?" in line[50:] for line in asked)
+    # Below the columns, so that it can be copied; and what is typed stands on a line of its own.
+    assert [line.split() for line in asked[-3:]] == [
+        ["answer", "right:"] + ["elsewhere"] * 8,
+        ["elsewhere"] * 4,
+        [],
+    ]
+    assert len(asked) <= 10
+
     assert [each.result.text for each in seen] == ["left it is", "right you may"]
-    assert all(0 < each.elapsed < 5 and each.events > 2 for each in seen)
+    assert all(0 < (each.elapsed or 0) < 5 and each.events > 2 for each in seen)
     lines = visible(out.getvalue())
-    last = [[part.strip() for part in re.split(r" {3,}", line)] for line in lines if line]
+    last = [[line[:50].strip(), line[50:].strip()] for line in lines if line]
     assert last[0] == ["left", "right"]
-    assert last[1] == ["▸ left", "▸ right"]
-    assert last[2] == ["● left it is", "● right you may"]
-    assert [part.startswith("● completed") for part in last[-1]] == [True, True]
-    assert "May I?" not in "".join(lines)
+    assert [each.partition(" · live")[0] for each in last[1]] == [
+        *("● completed · says", "● completed · asks"),
+    ]
+    assert last[2:] == [["▸ left", "▸ right"], ["● left it is", "● right you may"]]
     assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
 
 
