@@ -7,13 +7,14 @@ that is empty is there all the same.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TextIO, cast
 
 import msgspec
 from msgspec import Struct
 
-from rxtasks.cli.wording import Seen
+from rxtasks.cli.wording import CONTROLS, Seen
 from rxtasks.models import Attachment, TaskEvent, UnknownMessage
 from rxtasks.platforms.gateway.failures import failure_of
 from rxtasks.task import Task
@@ -41,10 +42,14 @@ def task_line(task: Task) -> str:
 
 
 def write(out: TextIO, line: str) -> None:
-    """Write a line at once, whatever characters the output knows."""
+    """Write a line at once, whatever characters the output knows; none controls a terminal."""
     if not (out.encoding or "").lower().startswith("utf"):
         line = json.dumps(json.loads(line))
-    print(line, file=out, flush=True)
+    print(CONTROLS.sub(_escaped, line), file=out, flush=True)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return f"\\u{ord(character[0]):04x}"  # it stands in a string, so it is the same to who reads it
 
 
 def _fields(value: Struct, without: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def guarded(command: Callable[[], int], *, debug: bool = False) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - it is told, a defect too
         if debug:
-            traceback.print_exc()
+            print(clean(traceback.format_exc()), file=sys.stderr)
         return _failed(error)
     return status
 
@@ -159,11 +159,19 @@ async def until_stopped() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+class _Clean(logging.Formatter):
+    """Takes out what would control the terminal: a log may repeat what a platform has said."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
+
+
 @contextmanager
 def _logging(*, debug: bool) -> Generator[None]:
     # What a library logs is no output of a command, unless somebody asks for it.
     logger = logging.getLogger("rxtasks")
     handler = logging.StreamHandler() if debug else logging.NullHandler()
+    handler.setFormatter(_Clean())
     level = logger.level
     logger.addHandler(handler)
     if debug:

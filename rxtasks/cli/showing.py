@@ -14,7 +14,7 @@ from rxtasks.cli.place import Place
 from rxtasks.cli.reaching import command
 from rxtasks.cli.running import CANCELLED, FAILED
 from rxtasks.cli.view import JsonView, View, answer_view, board_for, view_for
-from rxtasks.cli.wording import Seen
+from rxtasks.cli.wording import Seen, clean
 from rxtasks.errors import TaskTimeout
 from rxtasks.task import Task
 
@@ -89,7 +89,7 @@ async def _side_by_side(tasks: Sequence[Task], place: Place, look: Look) -> list
         return await board.follow(tasks)
 
     async def one(task: Task) -> Seen:
-        view = _view(place, look, label=f"{task.id}  ")
+        view = _view(place, look, label=f"{clean(task.id)}  ")
         seen = replace(await view.follow(task), joined=True)
         view.end(seen, None)
         return seen

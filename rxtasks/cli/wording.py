@@ -26,6 +26,7 @@ from rxtasks.models import (
 )
 
 __all__ = [
+    "CONTROLS",
     "Seen",
     "clean",
     "ended_text",
@@ -38,7 +39,11 @@ __all__ = [
 
 # An agent's text is not to move the cursor, change colours or ring the bell.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROLS: re.Pattern[str] = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+"""Characters that change how others are shown, or control a terminal."""
+
 _LONG = 200
 _READABLE = 60
 """Characters of the cause of a fault at most: there may be one every few seconds."""
@@ -66,7 +71,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 def clean(text: str) -> str:
     """Take out what would control the terminal; lines stay lines, tabs become spaces."""
     text = text.replace("\r\n", "\n").expandtabs(4)
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    return CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def seconds(duration: float) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import importlib.util
 import inspect
+import logging
 import os
 import re
 import signal
@@ -454,6 +455,20 @@ def test_ctrl_c_before_anything_runs_is_quiet(
 def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGINT))) == 130
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGTERM))) == 143
+def test_what_debug_shows_does_not_control_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> int:
+        logging.getLogger("rxtasks.any").warning("it said \x1b[2J%s", "\u202ehi")
+        raise TransportError("no \x1b[31manswer")
+
+    assert guarded(command, debug=True) == 1
+    said = capsys.readouterr().err
+    assert "it said hi\n" in said
+    assert "TransportError: no answer\n" in said
+    assert "\x1b" not in said
+
+
     assert capsys.readouterr().err.split() == ["cancelled", "terminated"]
 
 

@@ -97,6 +97,15 @@ def test_the_documentation_names_the_fields(value: Any, kind: str, fields: list[
     assert set(fields) - set(MESSAGE) <= set(re.findall(r"`([\w-]+)`", row))
 
 
+def test_no_line_controls_a_terminal() -> None:
+    evil = "\x1b[2J\x07\x7f\x9b2J\u2028\u202e\u2066"
+    out = io.StringIO()
+    write(out, event_line("agent/a/t", TaskEvent(7, UserMessage(text=evil))))
+
+    assert out.getvalue().rstrip("\n").isprintable()
+    assert json.loads(out.getvalue())["text"] == evil
+
+
 def test_what_is_inside_has_all_its_fields_too() -> None:
     update = TaskUpdate(
         status=TaskStatus.ACTION,
