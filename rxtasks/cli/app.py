@@ -74,7 +74,7 @@ def serve(
     allow_host: Several = (),
     platform: Literal["local", "opencode", "relevance", "swarmlord"] = "local",
     agents: str | None = None,
-    path: Where = Path(),
+    path: Where | None = None,
     db: Annotated[Path | None, Parameter(name="--db")] = None,
     allow_command: Flag = False,
     hub: str | None = None,
@@ -91,7 +91,7 @@ def serve(
         allow_host: A further name that the server goes by; may be repeated.
         platform: Where the agents are; the environment has what else has to be known of it.
         agents: Your agents, a mapping by name, as package.module:name; else survey and echo.
-        path: The directory that the agent survey looks at.
+        path: The directory that the agent survey looks at; else the current one.
         db: File that keeps the tasks; without one, they end with the server.
         allow_command: Serve the agent command, which runs shell commands; only with a token.
         hub: A Redis server, as redis://host:port/database, by which several servers share feeds.
@@ -101,11 +101,15 @@ def serve(
     del debug
     from rxtasks.cli.serve import serve
 
-    if platform != "local" and (agents is not None or db is not None or allow_command):
-        raise UsageError(
-            "--agents, --db and --allow-command are for agents in this process: leave them out, "
-            "or --platform out"
-        )
+    if platform != "local":
+        of_here = {"--agents": agents, "--path": path, "--db": db}
+        given = [name for name, value in of_here.items() if value is not None]
+        given += ["--allow-command"] * allow_command + exposure.of_webhooks()
+        if given:
+            raise UsageError(
+                f"{' and '.join(given)}: only agents in this process have that: leave it out, or "
+                "--platform out"
+            )
     elsewhere = None if platform == "local" else Reach(platform=platform)
     serving = serve(
         host,
@@ -168,3 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = itertools.takewhile(lambda each: each != "--", given)
     return running.guarded(command, debug="--debug" in options)
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):  # as rich ends then
+                raise BrokenPipeError from None
+            raise

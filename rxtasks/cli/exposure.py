@@ -72,13 +72,27 @@ class Exposure:
             "grace": self.grace,
         }
 
+    def of_webhooks(self) -> list[str]:
+        """Name the options that were given and are about webhooks."""
+        given = {
+            "--webhook-secret-file": self.webhook_secret_file is not None,
+            "--allow-private-webhooks": self.allow_private_webhooks,
+        }
+        return [name for name, is_given in given.items() if is_given]
+
     def sender(self) -> WebhookSender | None:
         """Make what delivers webhooks; None without a secret.
 
         Raises:
-            UsageError: The secret is none, or its file cannot be read.
+            UsageError: The secret is none, or its file cannot be read; or there is none, and
+                webhooks are to go to private addresses.
         """
         secrets = tokens_from(self.webhook_secret_file, variable=_SECRET, what="secret")
+        if not secrets and self.allow_private_webhooks:
+            raise UsageError(
+                "--allow-private-webhooks: without a secret no webhook is delivered: give "
+                f"--webhook-secret-file or {_SECRET}, or leave it out"
+            )
         if not secrets:
             return None
         from rxtasks.webhooks import WebhookSender

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter, Token, validators
 
-from rxtasks.cli.settings import DEFAULT_URL, named
+from rxtasks.cli.settings import DEFAULT_URL, UsageError, named
 
 __all__ = ["Flag", "Look", "Name", "Reach", "Where", "variable"]
 
@@ -40,6 +40,24 @@ class Look:
     json: Flag = False
     plain: Flag = False
     timeout: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None
+
+    def check(self, *, detach: bool = False, watch: bool = False) -> None:
+        """Refuse what would be ignored.
+
+        Raises:
+            UsageError: Some options do not go together.
+        """
+        if detach:
+            shown = {"watch": watch, "json": self.json, "plain": self.plain}
+            given = [name for name, is_given in shown.items() if is_given]
+            given += ["timeout"] if self.timeout is not None else []
+            if given:
+                raise UsageError(
+                    "--detach does not wait, and so shows nothing of the task: leave it or "
+                    f"--{' and --'.join(given)} out"
+                )
+        if self.json and self.plain:
+            raise UsageError("it is shown as --json or as --plain lines: leave one of them out")
 
 
 @Parameter(name="*", group=Group("Where the tasks are", sort_key=10))
@@ -77,8 +95,11 @@ class Reach:
 
     def only_remote(self) -> list[str]:
         """Name the options that were given and mean nothing to an agent of this process."""
-        names = ("token_file", "region", "project")
-        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) is not None]
+        return (["--token-file"] if self.token_file is not None else []) + self.of_relevance()
+
+    def of_relevance(self) -> list[str]:
+        """Name the options that were given and mean something to Relevance AI only."""
+        return [f"--{name}" for name in ("region", "project") if getattr(self, name) is not None]
 
     def options(self) -> list[str]:
         """Give the options with which another command finds the same tasks."""

@@ -25,6 +25,11 @@ def platform_at(reach: Reach) -> Platform:
     Raises:
         UsageError: Something is missing, or cannot be used; no text repeats a secret.
     """
+    if reach.platform != "relevance" and (given := reach.of_relevance()):
+        raise UsageError(
+            f"{' and '.join(given)}: only Relevance AI has that: name --platform relevance, or "
+            "leave it out"
+        )
     try:
         match reach.platform:
             case None | "gateway":

@@ -29,7 +29,7 @@ async def serve(
     token_file: Path | None,
     names: Sequence[str],
     agents: str | None,
-    path: Path,
+    path: Path | None = None,
     db: Path | None = None,
     allow_command: bool = False,
     elsewhere: Reach | None = None,
@@ -48,13 +48,8 @@ async def serve(
         platform: Platform = embedded(
             agents, path, webhooks=exposure.sender(), db=db, allow_command=allow_command
         )
-    elif exposure.webhook_secret_file is None:
-        platform = platform_at(elsewhere)
     else:
-        raise UsageError(
-            "webhooks are delivered for agents in this process: leave --webhook-secret-file or "
-            "--platform out"
-        )
+        platform = platform_at(elsewhere)
     options = exposure.options()
     exposure.start_log()
     options |= {"token": token, "names": names, "hub": hub}

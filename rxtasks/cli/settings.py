@@ -103,7 +103,7 @@ def tokens_from(
 
 def embedded(
     agents: str | None,
-    path: Path,
+    path: Path | None,
     *,
     webhooks: WebhookSender | None = None,
     db: Path | None = None,
@@ -113,16 +113,18 @@ def embedded(
 
     Args:
         agents: Where a mapping of agents is, as `package.module:name`; None: the built-in ones.
-        path: The directory that `survey` surveys.
+        path: The directory that `survey` surveys; None: the current one.
         webhooks: What delivers webhooks; None: nothing does.
         db: The file that keeps the tasks, if there is one.
         allow_command: Whether the agent `command` is among the agents.
 
     Raises:
-        UsageError: There is no such mapping, or no such directory.
+        UsageError: There is no such mapping, or no such directory, or there are both.
     """
+    if agents is not None and path is not None:
+        raise UsageError("--path is for the built-in agents: leave it or --agents out")
     try:
-        made = _agents(agents, path, allow_command=allow_command)
+        made = _agents(agents, path or Path(), allow_command=allow_command)
         return Local(made, path=db, webhooks=webhooks)
     except ConfigurationError as error:
         raise UsageError(f"{agents} cannot be used: {error}") from None

@@ -35,7 +35,7 @@ def run(
     workforce: Flag = False,
     attach: Files = (),
     agents: str | None = None,
-    path: Where = Path(),
+    path: Where | None = None,
     look: Look = _LOOK,
     reach: Reach = _WHERE,
 ) -> int:
@@ -51,12 +51,14 @@ def run(
         workforce: The agent is a workforce.
         attach: A file that goes with the text; may be repeated.
         agents: Your agents, as package.module:name, where they run in this process.
-        path: The directory that the agent survey looks at, where it runs in this process.
+        path: The directory that the agent survey looks at, where it runs in this process; else
+            the current one.
         look: What is shown.
         reach: Where the tasks are.
     """
     from rxtasks.cli import commands
 
+    look.check(detach=detach, watch=watch)
     here = _here(reach, agents, path, detach=detach)
     started = commands.run_task(
         *(agent, text),
@@ -95,6 +97,7 @@ def send(
     """
     from rxtasks.cli import commands
 
+    look.check(detach=detach, watch=watch)
     answer = not (watch or look.json)
     sending = commands.send(
         ref, text, reach=reach, look=look, files=attach, answer=answer, detach=detach
@@ -113,6 +116,7 @@ def watch(ref: str, /, *others: str, look: Look = _LOOK, reach: Reach = _WHERE) 
     """
     from rxtasks.cli import commands
 
+    look.check()
     return running.run(commands.watch([ref, *others], reach=reach, look=look), while_read=True)
 
 
@@ -126,6 +130,7 @@ def result(ref: str, /, *, look: Look = _LOOK, reach: Reach = _WHERE) -> int:
     """
     from rxtasks.cli import commands
 
+    look.check()
     return running.run(commands.watch([ref], reach=reach, look=look, answer=True), while_read=True)
 
 
@@ -193,14 +198,15 @@ def list_tasks(
     )
 
 
-def _here(reach: Reach, agents: str | None, path: Path, *, detach: bool) -> Local | None:
+def _here(reach: Reach, agents: str | None, path: Path | None, *, detach: bool) -> Local | None:
     """Make the embedded platform, if the agent is to run in this process."""
     if not reach.is_here:
-        if agents is not None:
-            raise UsageError(
-                "--agents is for agents in this process, and there is a server (--url or "
-                "RXTASKS_URL, --platform or RXTASKS_PLATFORM): leave one of them out"
-            )
+        for name, given in (("--agents", agents), ("--path", path)):
+            if given is not None:
+                raise UsageError(
+                    f"{name} is for agents in this process, and there is a server (--url or "
+                    "RXTASKS_URL, --platform or RXTASKS_PLATFORM): leave one of them out"
+                )
         return None
     if reach.url is not None:
         raise UsageError("--platform local is this process: leave it or --url out")

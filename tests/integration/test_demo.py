@@ -525,7 +525,9 @@ def test_who_reads_no_further_ends_a_view_in_which_nothing_happens(asking: str) 
             status = watching.wait(timeout=LIMIT)
             assert watching.stderr is not None
             errors = watching.stderr.read()
-        beside, text = on_a_terminal("watch", *refs, "--url", url, interrupt_at="answer go: rxtasks")
+        beside, text = on_a_terminal(
+            "watch", *refs, "--url", url, interrupt_at="answer go: rxtasks"
+        )
 
     assert first["task"] == refs[0]
     assert (status, errors) == (0, "")

@@ -291,6 +291,65 @@ def test_an_empty_path_is_no_directory(
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run a b --url http://127.0.0.1:1 --path .", "--path is for agents in this process"),
+        ("run a b --url http://127.0.0.1:1 --agents m:n", "--agents is for agents in this process"),
+        ("run a b --agents m:n --path .", "--path is for the built-in agents"),
+        ("run a b --json --plain", "--json or as --plain lines"),
+        ("run a b --detach --watch", "leave it or --watch out"),
+        ("send a b --detach --json --plain", "leave it or --json and --plain out"),
+        ("send a b --detach --timeout 3", "leave it or --timeout out"),
+        ("watch a --json --plain", "--json or as --plain lines"),
+        ("result a --json --plain", "--json or as --plain lines"),
+        ("list a --region us", "--region: only Relevance AI has that"),
+        (
+            "cancel a --platform opencode --region us --project p",
+            "--region and --project: only Relevance AI has that",
+        ),
+        ("serve --agents m:n --path .", "--path is for the built-in agents"),
+        (
+            "serve --platform opencode --agents m:n --path . --db f --allow-command",
+            "--agents and --path and --db and --allow-command: only agents in this process",
+        ),
+        (
+            "serve --platform opencode --webhook-secret-file f --allow-private-webhooks",
+            "--webhook-secret-file and --allow-private-webhooks: only agents in this process",
+        ),
+        ("serve --allow-private-webhooks", "without a secret no webhook is delivered"),
+        ("serve --private-key f", "needs the certificate"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    command: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RXTASKS_WEBHOOK_SECRET", raising=False)
+    assert main(command.split()) == 2
+
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [[], ["--help"], ["run", "--help"]])
+def test_help_that_nobody_reads_further_ends_quietly(command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "rxtasks", *command],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.usefixtures("here")
 def test_commands_are_served_only_with_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "0", "--allow-command"]) == 2
 
@@ -396,6 +455,20 @@ def test_a_defect_is_a_sentence_too_and_debug_shows_where_it_is(
     assert said.endswith(wanted)
 
 
+def test_what_debug_shows_does_not_control_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> int:
+        logging.getLogger("rxtasks.any").warning("it said \x1b[2J%s", "\u202ehi")
+        raise TransportError("no \x1b[31manswer")
+
+    assert guarded(command, debug=True) == 1
+    said = capsys.readouterr().err
+    assert "it said hi\n" in said
+    assert "TransportError: no answer\n" in said
+    assert "\x1b" not in said
+
+
 @pytest.mark.usefixtures("here")
 def test_debug_is_an_option_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "nobody", "hi", "--debug"]) == 1
@@ -455,20 +528,6 @@ def test_ctrl_c_before_anything_runs_is_quiet(
 def test_signals_cancel_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGINT))) == 130
     assert guarded(lambda: run(waits_for_a_signal(signal.SIGTERM))) == 143
-def test_what_debug_shows_does_not_control_the_terminal(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def command() -> int:
-        logging.getLogger("rxtasks.any").warning("it said \x1b[2J%s", "\u202ehi")
-        raise TransportError("no \x1b[31manswer")
-
-    assert guarded(command, debug=True) == 1
-    said = capsys.readouterr().err
-    assert "it said hi\n" in said
-    assert "TransportError: no answer\n" in said
-    assert "\x1b" not in said
-
-
     assert capsys.readouterr().err.split() == ["cancelled", "terminated"]
 
 
