@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, validators
 
 import rxtasks
 from rxtasks.cli import running, tasks
@@ -34,6 +34,8 @@ app: App = App(
 )
 
 _EXPOSURE = Exposure()
+_LOOK_AGAIN = 2.0
+"""Seconds from one look at a hub to the next."""
 TokenFile: TypeAlias = Annotated[Path | None, Parameter(name="--token-file")]
 Several: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
@@ -133,19 +135,30 @@ def hub(
     /,
     *,
     prefix: str = "rxtasks",
+    watch: Flag = False,
+    every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
+    json: Flag = False,
     debug: Flag = False,
 ) -> int:
     """Show the tasks that processes watch by way of a Redis server, and who leads.
 
+    It looks once, unless it is told to go on.
+
     Args:
         url: The Redis server.
         prefix: With what the keys of the hub begin.
+        watch: Look again and again, until Ctrl-C.
+        every: Seconds from one look to the next, with --watch; 2 unless told otherwise.
+        json: Write one JSON object a line for each look.
         debug: Show tracebacks of errors, and what the library logs.
     """
     del debug
     from rxtasks.cli.hub import show
 
-    return running.run(show(url, prefix))
+    if every is not None and not watch:
+        raise UsageError("--every says how often --watch looks: add it, or leave --every out")
+    seconds = (every or _LOOK_AGAIN) if watch else None
+    return running.run(show(url, prefix, json=json, every=seconds), while_read=True)
 
 
 @app.command(sort_key=4)
@@ -168,11 +181,11 @@ def main(arguments: list[str] | None = None) -> int:
                 usage = f"{given[0]} ... -- {_TEXTS[given[0]]}"
                 print(f"a text that begins with - goes behind --: {usage}", file=sys.stderr)
             return running.USAGE
-        return status if isinstance(status, int) else 0
-
-    options = itertools.takewhile(lambda each: each != "--", given)
-    return running.guarded(command, debug="--debug" in options)
         except SystemExit as ended:
             if isinstance(ended.__context__, BrokenPipeError):  # as rich ends then
                 raise BrokenPipeError from None
             raise
+        return status if isinstance(status, int) else 0
+
+    options = itertools.takewhile(lambda each: each != "--", given)
+    return running.guarded(command, debug="--debug" in options)

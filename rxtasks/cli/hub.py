@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import TypeAlias
 
+import msgspec
+from rich.live import Live
+from rich.text import Text
+
+from rxtasks.cli import jsonl
+from rxtasks.cli.running import until_stopped
 from rxtasks.cli.settings import UsageError
-from rxtasks.errors import ConfigurationError
+from rxtasks.cli.view import can_draw, console_for
+from rxtasks.cli.wording import clean
+from rxtasks.errors import ConfigurationError, TransportError
 
 try:
     from rxtasks.hub import HubTask, RedisHub
@@ -14,6 +26,9 @@ except ImportError:
     raise UsageError("a hub needs the Redis client: pip install 'rxtasks[redis]'") from None
 
 __all__ = ["opened", "show", "table"]
+
+Write: TypeAlias = "Callable[[list[HubTask], str], None]"
+"""Writes what a look has found, or why it has found nothing."""
 
 
 @asynccontextmanager
@@ -34,23 +49,73 @@ async def opened(url: str, prefix: str = "rxtasks") -> AsyncGenerator[RedisHub, 
         await hub.aclose()
 
 
-async def show(url: str, prefix: str) -> int:
-    """Print the tasks of a hub."""
+async def show(url: str, prefix: str, *, json: bool = False, every: float | None = None) -> int:
+    """Show the tasks of a hub.
+
+    Args:
+        url: The Redis server.
+        prefix: With what the keys of the hub begin.
+        json: Write one JSON object a line for each look.
+        every: Seconds from one look to the next, until SIGINT or SIGTERM; None: look once.
+
+    Raises:
+        UsageError: It is no URL of a Redis server, or not one that will do.
+        TransportError: The server cannot be reached at the first look.
+    """
     async with opened(url, prefix) as hub:
-        for line in table(await hub.status()):
-            print(line)
+        with _writing(json=json, again=every is not None) as write:
+            write(await hub.status(), "")
+            if every is not None:
+                await _again(hub, every, write)
     return 0
 
 
-def table(tasks: list[HubTask]) -> list[str]:
-    """Write tasks as lines."""
+async def _again(hub: RedisHub, every: float, write: Write) -> None:
+    stopped = asyncio.create_task(until_stopped())
+    try:
+        while not (await asyncio.wait([stopped], timeout=every))[0]:
+            try:
+                write(await hub.status(), "")
+            except TransportError as error:
+                write([], str(error))  # Redis may come back
+    finally:
+        stopped.cancel()
+        await asyncio.wait([stopped])
+
+
+@contextmanager
+def _writing(*, json: bool, again: bool) -> Generator[Write]:
+    """Choose how each look is written: as JSON, in the place of the one before, or below it."""
+    out = sys.stdout
+    if json:
+        yield lambda tasks, error: jsonl.write(out, _line(tasks, error))
+    elif again and can_draw(out):
+        # The line at the end is for what is typed, such as Ctrl-C.
+        with Live(console=console_for(out), auto_refresh=False) as live:
+            yield lambda tasks, error: live.update(
+                Text("\n".join([*table(tasks, error), ""]), no_wrap=True, overflow="ellipsis"),
+                refresh=True,
+            )
+    else:
+        yield lambda tasks, error: print(*table(tasks, error), *[""] * again, sep="\n", flush=True)
+
+
+def _line(tasks: list[HubTask], error: str) -> str:
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return msgspec.json.encode({"at": at, "tasks": tasks, "error": error}).decode()
+
+
+def table(tasks: list[HubTask], error: str = "") -> list[str]:
+    """Write tasks as lines, or why they are not known."""
+    if error:
+        return [clean(error)]
     if not tasks:
         return ["no task is watched by way of this hub, or was lately"]
     head = ("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
     rows = [
         (
-            task.name,
-            task.leader or "-",
+            clean(task.name),
+            clean(task.leader) or "-",
             f"{task.lease:.1f} s" if task.leader else "-",
             str(task.token),
             str(len(task.watchers)),

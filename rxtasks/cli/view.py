@@ -26,6 +26,8 @@ __all__ = [
     "View",
     "answer_view",
     "board_for",
+    "can_draw",
+    "console_for",
     "view_for",
 ]
 
@@ -204,30 +206,32 @@ def view_for(
         ask: Put what the agent asks to the person at the terminal.
         label: What plain lines begin with.
     """
-    if plain or not _can_draw(out):
+    if plain or not can_draw(out):
         return PlainView(out, answering=answering, label=label)
-    return LiveView(_console(out), asker=asker() if ask else None, answering=answering)
+    return LiveView(console_for(out), asker=asker() if ask else None, answering=answering)
 
 
 def answer_view(*, plain: bool, answering: Answering | None = None, ask: bool = True) -> View:
     """Choose the view that writes the answer to stdout, and what goes on until then to stderr."""
     err = sys.stderr
-    if plain or not _can_draw(err):
+    if plain or not can_draw(err):
         return AnswerView(sys.stdout, err, Requests(err, answering=answering))
     live = LiveView(
-        _console(err), asker=asker() if ask else None, answering=answering, only_requests=True
+        console_for(err), asker=asker() if ask else None, answering=answering, only_requests=True
     )
     return AnswerView(sys.stdout, err, live)
 
 
 def board_for(out: TextIO, *, plain: bool, answering: Answering | None = None) -> Board | None:
     """Choose the view of several tasks side by side; None: there is no terminal to draw it on."""
-    return None if plain or not _can_draw(out) else Board(_console(out), answering=answering)
+    return None if plain or not can_draw(out) else Board(console_for(out), answering=answering)
 
 
-def _can_draw(out: TextIO) -> bool:
+def can_draw(out: TextIO) -> bool:
+    """Whether a live view can be drawn there."""
     return out.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
 
-def _console(out: TextIO) -> Console:
+def console_for(out: TextIO) -> Console:
+    """Make a console that shows text as it is."""
     return Console(file=out, highlight=False, markup=False, emoji=False)

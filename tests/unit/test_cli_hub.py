@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import os
+import re
+import signal
 import socket
+import sys
+from collections.abc import Callable
 
 import pytest
 
 from rxtasks import Client, TransportError
 from rxtasks.cli.app import main
+from rxtasks.cli.hub import show, table
+from rxtasks.cli.running import guarded, run
 from rxtasks.cli.serve import serving
 from rxtasks.hub import HubTask
 from rxtasks.hub.keys import Names
@@ -16,7 +25,7 @@ from rxtasks.hub.server import Server
 from rxtasks.hub.status import look
 from rxtasks.local import message
 from rxtasks.platforms import Gateway, Local
-from tests.real.redis_server import shared_redis
+from tests.real.redis_server import RedisServer, shared_redis
 
 
 async def greet(ctx):
@@ -51,13 +60,103 @@ def test_what_servers_of_a_hub_do_is_shown(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_task_that_is_led_shows_by_whom() -> None:
-    from rxtasks.cli.hub import table
-
     task = HubTask(name="a/b", leader="host-1", lease=1.25, token=3, watchers={"p": 2, "q": 1})
 
     (_, line) = table([task])
 
     assert line.split() == ["a/b", "host-1", "1.2", "s", "3", "2", "3", "0", "0", "0.0", "s", "ago"]
+
+
+def test_a_look_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hub", shared_redis().url, "--prefix", "nothing", "--json"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", found.pop("at"))
+    assert found == {"tasks": [], "error": ""}
+
+
+def test_nothing_in_a_hub_controls_the_terminal() -> None:
+    task = HubTask(name="a/\x1b[2J\u202eb", leader="\x9b2Jhost")
+
+    assert not set("\x1b\x9b\u202e") & set("".join(table([task])))
+    assert table([], "Redis \x1b[2Jis away") == ["Redis is away"]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - an output is silent
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_hub_is_looked_at_until_a_signal_comes(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+
+    async def watch() -> int:
+        looking = asyncio.create_task(show(shared_redis().url, "nothing", json=False, every=0.01))
+        await until(lambda: out.getvalue().count("no task is watched") > 2)
+        os.kill(os.getpid(), number)
+        return await looking
+
+    assert guarded(lambda: run(watch())) == 0
+    looks = out.getvalue().split("\n\n")
+    assert looks[0] == "no task is watched by way of this hub, or was lately"
+    assert looks[-1] == ""
+
+
+def test_a_hub_that_goes_away_while_it_is_looked_at_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, server = io.StringIO(), RedisServer()
+    monkeypatch.setattr(sys, "stdout", out)
+
+    async def watch() -> int:
+        looking = asyncio.create_task(show(server.url, "nothing", json=True, every=0.01))
+        await until(lambda: '"error": ""' in out.getvalue())
+        server.stop()
+        await until(lambda: "cannot be reached" in out.getvalue())
+        server.start()
+        seen = len(out.getvalue())
+        await until(lambda: '"error": ""' in out.getvalue()[seen:])
+        os.kill(os.getpid(), signal.SIGTERM)
+        return await looking
+
+    try:
+        assert guarded(lambda: run(watch())) == 0
+    finally:
+        server.close()
+    assert all("tasks" in json.loads(line) for line in out.getvalue().splitlines())
+
+
+def test_on_a_terminal_a_look_takes_the_place_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    async def watch() -> int:
+        looking = asyncio.create_task(show(shared_redis().url, "nothing", every=0.01))
+        await until(lambda: out.getvalue().count("no task is watched") > 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        return await looking
+
+    assert guarded(lambda: run(watch())) == 0
+    assert "\x1b[2K\x1b[1A\x1b[2Kno task is watched" in out.getvalue()
+    assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
+
+
+def test_how_often_to_look_needs_somebody_who_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hub", "--every", "3"]) == 2
+    assert "--every says how often --watch looks" in capsys.readouterr().err
 
 
 def test_what_is_no_redis_server_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
