@@ -211,7 +211,10 @@ def _here(reach: Reach, agents: str | None, path: Path | None, *, detach: bool) 
     if reach.url is not None:
         raise UsageError("--platform local is this process: leave it or --url out")
     if detach:
-        raise UsageError("an agent of this process ends with it: leave --detach out")
+        raise UsageError(
+            "an agent of this process ends with it: leave --detach out, or name the server that is "
+            "to run it (--url or RXTASKS_URL, --platform or RXTASKS_PLATFORM)"
+        )
     if remote := reach.only_remote():
         raise UsageError(
             f"{' and '.join(remote)} {'is' if len(remote) == 1 else 'are'} for a server, and the "
