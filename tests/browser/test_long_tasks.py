@@ -86,6 +86,25 @@ async def test_a_long_message_is_laid_out_in_parts_and_stays_as_it_is(
     assert round(shown) == 2000  # an end of a block is no empty line
 
 
+async def test_the_end_stays_in_view_when_a_question_takes_room(running: Running, tab: Tab) -> None:
+    await tab.open(running.url)
+    await tab.start("long", "60")
+    await tab.sees("message 59", "#feed")
+    feed = "document.querySelector('#feed')"
+    left = f"({feed}.scrollHeight - {feed}.scrollTop - {feed}.clientHeight)"
+    await tab.until(f"{left} < 24")
+    # A question comes while the event of our own scrolling is under way.
+    taken = await tab.js(f"""(() => {{
+        const question = document.createElement("div");
+        question.style.height = "150px";
+        document.querySelector("#requests").append(question);
+        document.querySelector("#feed").dispatchEvent(new Event("scroll"));
+        return {left};
+    }})()""")
+    assert taken > 100
+    await tab.until(f"{left} < 24")
+
+
 async def test_who_reads_further_up_stays_there_while_messages_come(
     running: Running, tab: Tab
 ) -> None:

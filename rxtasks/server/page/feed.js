@@ -29,6 +29,7 @@ export class Feed {
   #above = 0; // pixels that stand above what is shown
   #slack = 0; // pixels by which the box above is higher than that
   #jumps = false; // somebody has asked for another place
+  #room = 0; // how high the scroller was when it was last looked at
 
   /**
    * @param makeView makes `{node, kind, version, update(item)}` for an item.
@@ -105,6 +106,7 @@ export class Feed {
       if (!this.#measure(...range)) break;
     }
     this.#scroll();
+    this.#room = this.#scroller.clientHeight;
     this.#look();
     this.#onScroll();
   };
@@ -122,7 +124,10 @@ export class Feed {
   /** Take in where it is scrolled to. */
   #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.follows = scrollHeight - scrollTop - clientHeight < NEAR;
+    // What takes room from it, as a question does, is no wish to read further up.
+    const isLess = this.follows && clientHeight < this.#room;
+    this.follows = isLess || scrollHeight - scrollTop - clientHeight < NEAR;
+    if (!isLess) this.#room = clientHeight;
     let into = scrollTop - this.#slack;
     this.#place = null;
     for (const item of this.items) {
