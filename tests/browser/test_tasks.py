@@ -160,6 +160,41 @@ async def test_everything_can_be_done_with_the_keyboard(running: Running, tab: T
     await tab.sees("message 4", "#feed")  # switched off
 
 
+async def test_the_focus_is_never_lost(running: Running, tab: Tab) -> None:
+    await tab.open(running.url)
+    await tab.sees("No tasks yet.")
+    await tab.do(tab.page.select_option("#start-agent", "typist"))
+    await tab.press("n")
+    await tab.do(tab.page.keyboard.type("Type"))
+    await tab.press("Tab", "Enter")  # the button
+    await tab.sees("Shall I go on?", "#requests")
+    assert await tab.focused() == "feed"
+    await tab.press("r", "Enter")
+    await tab.sees("completed", "#task-status")
+    assert await tab.focused() == "feed"
+    await tab.press("m")
+    await tab.do(tab.page.keyboard.type("Once more"))
+    await tab.press("Tab", "Enter")
+    await tab.sees("Shall I go on?", "#requests")
+    await tab.until("document.activeElement.textContent === 'Send'")
+    await tab.do(tab.page.focus("#cancel"))
+    await tab.press("Enter")
+    await tab.sees("cancelled", "#task-status")
+    await tab.until("document.activeElement.id === 'feed'")
+
+
+async def test_a_task_that_is_started_is_listed_also_where_agents_are_many(
+    chromium: Chromium,
+) -> None:
+    agents = {f"agent-{number}": AGENTS["long"] for number in range(9)}
+    async with behind(Local(agents=agents)) as running, chromium.tab() as tab:
+        await tab.open(running.url)
+        await tab.sees("No tasks yet.")
+        await tab.start("agent-7", "1")
+        await tab.sees("agent-7", "#tasks")
+        assert await tab.js("document.querySelector('#filter').value") == "agent-7"
+
+
 async def test_the_list_is_moved_in_with_arrows(running: Running, tab: Tab) -> None:
     await tab.open(running.url)
     for text in ("1", "2", "3"):
@@ -321,7 +356,7 @@ async def test_what_the_server_refuses_is_said_where_it_was_tried(chromium: Chro
         assert await tab.js("document.querySelector('#composer-text').value.length") == 1000
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1400, "light")])
 async def test_it_fits_small_and_large_screens(
     chromium: Chromium, running: Running, width: int, scheme: str
 ) -> None:

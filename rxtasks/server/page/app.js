@@ -3,7 +3,7 @@
 import { RequestFailed, agentPath, get, taskPath } from "./api.js";
 import { addressOf, shownTask, takeToken } from "./address.js";
 import { compose } from "./composing.js";
-import { byId, element, setProblem, setText } from "./dom.js";
+import { byId, element, refocus, setProblem, setText } from "./dom.js";
 import { arrows, listen } from "./keys.js";
 import { forgetAll } from "./recent.js";
 import { enter, exchange, onSignedIn, signIn, signOut } from "./session.js";
@@ -62,10 +62,12 @@ function show() {
   view?.close();
   view = null;
   keepDraft(ref);
+  const hadFocus = byId("start").contains(document.activeElement);
   document.body.classList.toggle("has-task", Boolean(ref));
   byId("task").hidden = !ref;
   byId("start").hidden = Boolean(ref);
   if (ref) view = new TaskView(ref, server.capabilities, HOOKS);
+  if (ref && hadFocus) refocus();
   list.mark();
 }
 
@@ -112,7 +114,7 @@ compose(
   },
   ({ ref }) => {
     location.hash = addressOf(ref);
-    list.refresh();
+    list.refresh(byId("start-agent").value);
   },
 );
 

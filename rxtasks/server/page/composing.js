@@ -1,7 +1,7 @@
 // A form with a text that is sent once: Ctrl+Enter sends, and a text that failed stays.
 
 import { newKey, postOnce } from "./api.js";
-import { setProblem } from "./dom.js";
+import { refocus, setProblem } from "./dom.js";
 
 /**
  * @param form has a `textarea`, a submit button and a `.problem`.
@@ -17,6 +17,7 @@ export function compose(form, where, onSent) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled || !text.value.trim()) return text.focus();
+    const focused = document.activeElement;
     button.disabled = true;
     setProblem(problem, null);
     try {
@@ -33,6 +34,7 @@ export function compose(form, where, onSent) {
       if (error.status) attempt = null; // the server has said so, and would say so again
     } finally {
       button.disabled = false;
+      if (focused === button) refocus(button);
     }
   });
 

@@ -64,6 +64,12 @@ function endOfBlock(text, begin) {
   return line < 0 ? text.length : line + 1;
 }
 
+/** Put the focus back; where that cannot be, on the messages: lost, it would begin at the top. */
+export function refocus(node) {
+  node?.focus();
+  if (document.activeElement !== node) byId("feed").focus({ preventScroll: true });
+}
+
 /** Show a sentence in a `.problem`, or hide it. */
 export function setProblem(node, text) {
   setText(node, text ?? "");

@@ -104,7 +104,7 @@ function tool(node, item, onFold) {
 
 function part(details, title) {
   const pre = element("pre", { tabindex: "0", "aria-label": title });
-  const box = element("div", { hidden: true }, element("h4", {}, title), pre);
+  const box = element("div", { hidden: true }, element("h2", {}, title), pre);
   details.append(box);
   return (value) => {
     const isThere = value !== null && value !== undefined;

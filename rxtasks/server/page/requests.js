@@ -3,7 +3,7 @@
 import { post, taskPath } from "./api.js";
 import { announce } from "./announce.js";
 import { sendByKey } from "./composing.js";
-import { byId, element, setProblem } from "./dom.js";
+import { byId, element, refocus, setProblem } from "./dom.js";
 
 const REFUSING = /^(no|reject|deny|decline|cancel|abort)\b/i;
 const APPROVAL = { Approve: "approve", Reject: "reject" }; // where it names no answers
@@ -24,7 +24,9 @@ export class Requests {
     const open = new Set(requests.map((request) => request.id));
     for (const [id, panel] of this.#shown) {
       if (open.has(id)) continue;
+      const hadFocus = panel.contains(document.activeElement);
       panel.remove();
+      if (hadFocus) refocus();
       this.#shown.delete(id);
     }
     for (const request of requests) {
@@ -57,14 +59,17 @@ export class Requests {
   }
 
   async #answer(form, problem, id, answer) {
+    const focused = document.activeElement;
     const controls = [...form.elements];
     for (const control of controls) control.disabled = true;
     setProblem(problem, null);
     try {
       await post(taskPath(this.#ref, `/requests/${encodeURIComponent(id)}`), { answer });
+      if (controls.includes(focused)) refocus();
     } catch (error) {
       setProblem(problem, error.message);
       for (const control of controls) control.disabled = false;
+      if (controls.includes(focused)) refocus(focused);
     }
   }
 }

@@ -4,7 +4,7 @@ import { post, taskPath } from "./api.js";
 import { announceEvent, announceStatus } from "./announce.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { byId, setProblem, setText } from "./dom.js";
+import { byId, refocus, setProblem, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { viewOf } from "./message.js";
 import { Requests } from "./requests.js";
@@ -73,6 +73,7 @@ export class TaskView {
 
   async cancel() {
     const button = byId("cancel");
+    const hadFocus = document.activeElement === button;
     button.disabled = true;
     try {
       await post(taskPath(this.#ref, "/cancel"));
@@ -81,6 +82,7 @@ export class TaskView {
       setProblem(byId("task-problem"), `It could not be cancelled: ${error.message}`);
     } finally {
       button.disabled = false;
+      if (hadFocus) refocus(button);
     }
   }
 
@@ -129,7 +131,9 @@ export class TaskView {
     setText(byId("task-agent"), info.agent_id ?? "");
     setText(byId("usage"), usageText(info.usage, info.cost));
     const cancel = byId("cancel");
+    const hadFocus = document.activeElement === cancel;
     cancel.hidden = !isRunning || cancel.dataset.can === "false";
+    if (hadFocus && cancel.hidden) refocus();
     this.#requests.show(info.requests ?? [], { isNews: this.#isTold });
     this.#connection.updated(info.connection);
     this.#showAge();

@@ -56,9 +56,10 @@ export class TaskList {
     this.refresh();
   }
 
-  /** Ask now, and then every few seconds. */
-  refresh = async () => {
+  /** Ask now, and then every few seconds; for an agent's tasks, if they are not among the listed. */
+  refresh = async (agent) => {
     clearTimeout(this.#timer);
+    if (agent && this.#filter.value) this.#filter.value = agent;
     if (document.hidden) return;
     const asked = (this.#asked += 1);
     const chosen = this.#filter.value;
@@ -66,7 +67,7 @@ export class TaskList {
     const answers = await Promise.all(agents.map(({ id }) => this.#ask(id)));
     if (asked !== this.#asked) return; // somebody has asked for something else meanwhile
     this.#take(answers);
-    if (!this.#isSignedOut) this.#timer = setTimeout(this.refresh, this.#delay);
+    if (!this.#isSignedOut) this.#timer = setTimeout(() => this.refresh(), this.#delay);
   };
 
   async #ask(agent) {
