@@ -240,3 +240,34 @@ async def test_a_mounted_page_has_a_session_of_its_own() -> None:
                     assert response.status == 200
         finally:
             await runner.cleanup()
+
+
+READ = {
+    "text": ("paper", "raised", "chosen", "bad-ground", "wait-ground"),
+    "quiet": ("ground", "paper", "raised", "chosen"),
+    "accent": ("paper",),
+    "on-accent": ("accent",),
+    "good": ("paper",),
+    "bad": ("paper", "bad-ground", "wait-ground"),
+    "wait": ("paper", "wait-ground"),
+}
+"""Colours of text, and what they stand on."""
+
+
+def brightness(colour: str) -> float:
+    """Give the relative luminance, as in https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_all_text_can_be_told_from_its_ground(scheme: int) -> None:
+    style = _files()["page.css"].content.decode()
+    colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", style.split("@media")[scheme]))
+    for text, grounds in READ.items():
+        for ground in grounds:
+            pair = sorted((brightness(colours[text]), brightness(colours[ground])), reverse=True)
+            assert (pair[0] + 0.05) / (pair[1] + 0.05) >= 4.5, (text, ground)
