@@ -51,8 +51,7 @@ def run(
         workforce: The agent is a workforce.
         attach: A file that goes with the text; may be repeated.
         agents: Your agents, as package.module:name, where they run in this process.
-        path: The directory that the agent survey looks at, where it runs in this process; else
-            the current one.
+        path: The directory that survey looks at, in this process; else the current one.
         look: What is shown.
         reach: Where the tasks are.
     """

@@ -303,6 +303,14 @@ async def test_a_platform_that_lists_nothing_and_takes_no_answers(chromium: Chro
         await tab.reload()
         await tab.sees("waiting for you", "#tasks")  # this browser has seen it
         assert await tab.do(tab.page.locator("#filter").is_hidden())
+        ref = await tab.js(
+            "new URLSearchParams(document.querySelector('#tasks a').hash.slice(1)).get('task')"
+        )
+        async with Client(Gateway(running.url)) as client:
+            await client.task(ref).end()
+        await tab.do(tab.page.locator("#tasks a").click())
+        await tab.sees(re.compile("There is no task"), "#task-problem")
+        await tab.sees("No tasks yet.", "#tasks-note, nav")
         await tab.check_clean(running.url)
 
 

@@ -15,6 +15,8 @@ export function remember(task) {
   store([task, ...recentTasks().filter((each) => each.ref !== task.ref)].slice(0, MOST));
 }
 
+export const forget = (ref) => store(recentTasks().filter((each) => each.ref !== ref));
+
 export const forgetAll = () => store([]);
 
 function store(tasks) {

@@ -114,6 +114,7 @@ export class TaskView {
     byId("task").dataset.connection = state.is; // where nothing can come, nothing can be sent
     if (state.is === "open") setProblem(byId("task-problem"), null);
     if (state.is === "refused") setProblem(byId("task-problem"), refusal(state.why));
+    if (state.why?.status === 404) this.#hooks.onEnd(this.#ref);
     if (state.is === "ended") setProblem(byId("task-problem"), "This task has been deleted.");
     if (state.is === "signed-out") this.#hooks.onSignedOut();
   }

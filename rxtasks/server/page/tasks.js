@@ -3,7 +3,7 @@
 import { agentPath, get } from "./api.js";
 import { addressOf, shownTask } from "./address.js";
 import { byId, element, setProblem, setText } from "./dom.js";
-import { recentTasks, remember } from "./recent.js";
+import { forget, recentTasks, remember } from "./recent.js";
 import { ageText, statusText } from "./wording.js";
 
 const EVERY = 5000; // milliseconds
@@ -112,9 +112,10 @@ export class TaskList {
     this.#show();
   }
 
-  /** Forget a task that was deleted. */
+  /** Forget a task that does not exist, or not any more. */
   drop(ref) {
     this.#opened.delete(ref);
+    forget(ref);
     this.refresh();
   }
 
