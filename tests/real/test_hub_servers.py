@@ -194,8 +194,8 @@ async def test_a_browser_sees_all_whichever_server_answers_and_one_is_killed(
             texts = [each.text for each in history if isinstance(each, AgentMessage)]
             await until(lambda: all(each.has_seen(texts[-1]) for each in readers), seconds=20)
             await until(lambda: len({len(each.whole()) for each in readers}) == 1, seconds=20)
-            for each in work:
-                each.cancel()
+            for reading in work:
+                reading.cancel()
 
         assert result.text == texts[-1]
         assert await leader(hub, task.id, servers) != killed
