@@ -32,10 +32,12 @@ class Reader:
         self._on_change = on_change
         self._seen = "0-0"  # in the inbox
         self._ringing = False
+        self._stale = False  # the read that is under way may be another one than is needed
         self._rung: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
         """There are other logs to read: the read that is under way is not the right one."""
+        self._stale = True
         if not self._ringing:
             self._ringing = True
             task = asyncio.get_running_loop().create_task(self._ring())
@@ -44,10 +46,12 @@ class Reader:
 
     async def _ring(self) -> None:
         try:
-            pipe = self._server.pipeline()
-            pipe.xadd(self._inbox, {"changed": "1"}, maxlen=1)
-            pipe.expire(self._inbox, 60)
-            await self._server.ask(pipe.execute())
+            while self._stale:  # what has changed since it rang, that read does not know either
+                self._stale = False
+                pipe = self._server.pipeline()
+                pipe.xadd(self._inbox, {"changed": "1"}, maxlen=1)
+                pipe.expire(self._inbox, 60)
+                await self._server.ask(pipe.execute())
         except UNUSABLE:
             pass  # then the read has failed, too, and is made anew
         finally:
