@@ -78,6 +78,7 @@ def serve(
     db: Annotated[Path | None, Parameter(name="--db")] = None,
     allow_command: Flag = False,
     hub: str | None = None,
+    hub_prefix: str = "rxtasks",
     debug: Flag = False,
     exposure: Exposure = _EXPOSURE,
 ) -> int:
@@ -95,6 +96,8 @@ def serve(
         db: File that keeps the tasks; without one, they end with the server.
         allow_command: Serve the agent command, which runs shell commands; only with a token.
         hub: A Redis server, as redis://host:port/database, by which several servers share feeds.
+        hub_prefix: With what its keys begin: servers with different accounts of a platform need
+            different ones.
         debug: Show tracebacks of errors, and what the library logs.
         exposure: How it is exposed.
     """
@@ -119,6 +122,7 @@ def serve(
         allow_command=allow_command,
         elsewhere=elsewhere,
         hub=hub,
+        hub_prefix=hub_prefix,
     )
     return running.run(serving)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import logging
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 from rxtasks.cli.settings import UsageError
 from rxtasks.errors import ConfigurationError
@@ -13,7 +15,7 @@ try:
 except ImportError:
     raise UsageError("a hub needs the Redis client: pip install 'rxtasks[redis]'") from None
 
-__all__ = ["opened", "show", "table"]
+__all__ = ["opened", "reporting", "show", "table"]
 
 
 @asynccontextmanager
@@ -32,6 +34,22 @@ async def opened(url: str, prefix: str = "rxtasks") -> AsyncGenerator[RedisHub, 
         yield hub
     finally:
         await hub.aclose()
+
+
+@contextmanager
+def reporting() -> Generator[None]:
+    """Say on standard error, of a server, when it does not share its feeds, and when it does."""
+    logger = logging.getLogger("rxtasks.hub")
+    if logger.isEnabledFor(logging.DEBUG):  # then everything is said
+        yield
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("rxtasks: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 async def show(url: str, prefix: str) -> int:

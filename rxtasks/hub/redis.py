@@ -119,7 +119,7 @@ class RedisHub:
         try:
             await self._server.meet()
         except UNREACHABLE as error:
-            self._down = error
+            self._out_of_reach(error)
         except BaseException:
             await self._server.aclose()
             raise
@@ -233,6 +233,8 @@ class RedisHub:
     async def _sign(self) -> float:
         """Sign for all tasks; give the seconds until it is due again."""
         wait = self._lease / _BEATS
+        if not self._shares:  # then it is at least known whether Redis can be reached
+            await self._server.ask(self._server.client.ping())
         leaving = self._writer.leaving  # a task that is joined again is left first
         shares = [share for share in self._shares if share.name not in leaving]
         for start in range(0, len(shares), _CHUNK):
@@ -282,18 +284,24 @@ class RedisHub:
 
     def _reached(self) -> None:
         self._reached_at = asyncio.get_running_loop().time()
-        self._down = None
+        if self._down is not None:
+            _logger.warning("Redis can be reached again: tasks are watched together")
+            self._down = None
         self._writer.go_on()
 
     def _failed(self, error: Exception, retry_in: float) -> None:
         if self._down is not None:
             self._down = error
         elif asyncio.get_running_loop().time() - self._reached_at >= max(_PATIENCE, self._lease):
-            _logger.warning("Redis cannot be reached: %s", error)
-            self._down = error
+            self._out_of_reach(error)
             for share in tuple(self._shares):
                 share.lose()
                 share.member.lost(error, retry_in)
+
+    def _out_of_reach(self, error: Exception) -> None:
+        then = "this process watches for itself" if self.falls_back else "who observes has to wait"
+        _logger.warning("Redis cannot be reached, so %s: %s", then, error)
+        self._down = error
 
     def _tell_down(self, share: RedisShare, error: Exception) -> None:
         if not share.left and not share.joined:

@@ -70,8 +70,9 @@ async def test_four_processes_ask_as_much_as_one_and_see_the_same() -> None:
     assert four <= 1.1 * one, f"{four} requests of four processes, {one} of one"
 
 
-async def test_nothing_is_lost_when_leaders_are_killed() -> None:
-    wrong, takeovers = await kills(5, seed=9)
+@pytest.mark.parametrize("most", [10_000, 40], ids=["whole", "cut"])
+async def test_nothing_is_lost_when_leaders_are_killed(most: int) -> None:
+    wrong, takeovers = await kills(5, seed=9, most=most)
 
     print(report(takeovers))
     assert wrong == []
