@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rxtasks.models import EventValue, Gap, TaskUpdate
 from rxtasks.streams.ends import Subscriber
-from rxtasks.streams.entry import ERRORS, MESSAGES, Entry, entry_of
+from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry, entry_of
 from rxtasks.streams.log import TaskLog
 
 __all__ = ["FollowingLog"]
@@ -72,6 +72,12 @@ class FollowingLog(TaskLog):
         for entry in sorted(found, key=lambda entry: entry.seq):
             for subscriber in self._subscribers:
                 subscriber.deliver(entry)
+
+    def next_after(self, position: int, mask: int) -> tuple[Entry, int] | None:
+        """Find the next value of a channel: its entry, and the index of the value in it."""
+        if mask == UPDATES and self.latest and position < self.latest[0] <= self.trimmed:
+            return entry_of(*self.latest), 0  # what counts is the newest, also of what is missing
+        return super().next_after(position, mask)
 
     def _start(self, subscriber: Subscriber) -> None:
         if not self.held:

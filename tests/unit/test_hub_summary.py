@@ -16,6 +16,7 @@ from rxtasks.feed.replica import Replica
 from rxtasks.feed.summary import decode_summary, encode_summary
 from rxtasks.models import Gap, TaskInfo, ThinkingMessage, TypingMessage
 from rxtasks.platforms.base import Capabilities
+from rxtasks.streams.entry import UPDATES
 from rxtasks.streams.shared import FollowingLog
 from rxtasks.testing import ScriptedPlatform, agent, at, status, tool, typing, user
 from tests.unit.memory_hub import MemoryHub
@@ -48,6 +49,12 @@ async def cut(platform: ScriptedPlatform, after: float) -> AsyncIterator[tuple[M
 
 def texts(events: list[TaskEvent]) -> list[str]:
     return [event.value.text for event in events if isinstance(event.value, AgentMessage)]
+
+
+async def pull(task: Any, updates: list[TaskUpdate]) -> None:
+    async with task.updates.iterate(until_settled=False) as found:
+        async for update in found:
+            updates.append(update)  # noqa: PERF401 - as they come
 
 
 def share_of(hub: MemoryHub, task: Any) -> Any:
@@ -85,6 +92,8 @@ async def test_who_was_away_is_told_what_is_missing_and_where_the_task_stands() 
         updates: list[TaskUpdate] = []
         twin.events.subscribe(seen.append)
         twin.updates.subscribe(updates.append)
+        pulled: list[TaskUpdate] = []
+        pulling = asyncio.create_task(pull(twin, pulled))
         await asyncio.sleep(0.6)
         share = share_of(hub, twin)
         share.member.lost(ConnectionError("no route"), 1.0)
@@ -97,8 +106,10 @@ async def test_who_was_away_is_told_what_is_missing_and_where_the_task_stands() 
         hub.shares.append(share)
         hub._begin(share, attended=True)
         await asyncio.sleep(0.1)
+        pulling.cancel()
 
     assert texts(seen) == ["one"]
+    assert pulled[-1].status.value == "completed"
     (gap,) = [event.value for event in seen if isinstance(event.value, Gap)]
     assert gap.after == last
     assert [each.status.value for each in updates][-1] == "completed"
@@ -238,5 +249,11 @@ def test_a_log_says_what_it_skips(position: int, update: Any, seen: list[Any]) -
     log.skip(position, update)
     assert reads.seen == seen
     assert log.tail == position
+    if log.latest is not None:
+        at, newest = log.latest
+        assert log.next_after(at, UPDATES) is None
+        found = log.next_after(at - 1, UPDATES)
+        assert found is not None
+        assert found[0].as_messages()[found[1]] == newest
     assert (log.latest == update) == bool(update and update[0] > 1) or update is None
     assert len(log) == (position == 1)
