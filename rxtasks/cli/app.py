@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -80,6 +81,7 @@ def serve(
     db: Annotated[Path | None, Parameter(name="--db")] = None,
     allow_command: Flag = False,
     hub: str | None = None,
+    hub_prefix: str | None = None,
     debug: Flag = False,
     exposure: Exposure = _EXPOSURE,
 ) -> int:
@@ -97,6 +99,8 @@ def serve(
         db: File that keeps the tasks; without one, they end with the server.
         allow_command: Serve the agent command, which runs shell commands; only with a token.
         hub: A Redis server, as redis://host:port/database, by which several servers share feeds.
+        hub_prefix: With what its keys begin, else "rxtasks": servers with different accounts of a
+            platform need different ones.
         debug: Show tracebacks of errors, and what the library logs.
         exposure: How it is exposed.
     """
@@ -104,14 +108,10 @@ def serve(
     from rxtasks.cli.serve import serve
 
     if platform != "local":
-        of_here = {"--agents": agents, "--path": path, "--db": db}
-        given = [name for name, value in of_here.items() if value is not None]
-        given += ["--allow-command"] * allow_command + exposure.of_webhooks()
-        if given:
-            raise UsageError(
-                f"{' and '.join(given)}: only agents in this process have that: leave it out, or "
-                "--platform out"
-            )
+        given = {"--agents": agents, "--path": path, "--db": db}
+        _refuse_of_here(given, ["--allow-command"] * allow_command + exposure.of_webhooks())
+    if hub is None and hub_prefix is not None:
+        raise UsageError("--hub-prefix needs --hub")
     elsewhere = None if platform == "local" else Reach(platform=platform)
     serving = serve(
         host,
@@ -125,8 +125,18 @@ def serve(
         allow_command=allow_command,
         elsewhere=elsewhere,
         hub=hub,
+        hub_prefix=hub_prefix or "rxtasks",
     )
     return running.run(serving)
+
+
+def _refuse_of_here(options: Mapping[str, object], flags: Sequence[str]) -> None:
+    given = [name for name, value in options.items() if value is not None] + [*flags]
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)}: only agents in this process have that: leave it out, or "
+            "--platform out"
+        )
 
 
 @app.command(sort_key=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,7 +26,7 @@ try:
 except ImportError:
     raise UsageError("a hub needs the Redis client: pip install 'rxtasks[redis]'") from None
 
-__all__ = ["opened", "show", "table"]
+__all__ = ["opened", "reporting", "show", "table"]
 
 Write: TypeAlias = "Callable[[list[HubTask], str], None]"
 """Writes what a look has found, or why it has found nothing."""
@@ -47,6 +48,22 @@ async def opened(url: str, prefix: str = "rxtasks") -> AsyncGenerator[RedisHub, 
         yield hub
     finally:
         await hub.aclose()
+
+
+@contextmanager
+def reporting() -> Generator[None]:
+    """Say on standard error, of a server, when it does not share its feeds, and when it does."""
+    logger = logging.getLogger("rxtasks.hub")
+    if logger.isEnabledFor(logging.DEBUG):  # then everything is said
+        yield
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("rxtasks: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 async def show(url: str, prefix: str, *, json: bool = False, every: float | None = None) -> int:

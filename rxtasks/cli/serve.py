@@ -35,6 +35,7 @@ async def serve(
     elsewhere: Reach | None = None,
     exposure: Exposure | None = None,
     hub: str | None = None,
+    hub_prefix: str = "rxtasks",
 ) -> int:
     """Serve agents until SIGINT or SIGTERM: those of this process, or of a platform elsewhere."""
     exposure = exposure or Exposure()
@@ -52,7 +53,7 @@ async def serve(
         platform = platform_at(elsewhere)
     options = exposure.options()
     exposure.start_log()
-    options |= {"token": token, "names": names, "hub": hub}
+    options |= {"token": token, "names": names, "hub": hub, "hub_prefix": hub_prefix}
     async with serving(platform, host, port, **options) as running:
         print(f"serving on {running.url}", flush=True)
         await until_stopped()
@@ -69,6 +70,7 @@ async def serving(
     token: str | Sequence[str] | None,
     names: Sequence[str] = (),
     hub: str | None = None,
+    hub_prefix: str = "rxtasks",
     **options: Any,
 ) -> AsyncGenerator[server.Running, None]:
     """Serve a platform.
@@ -80,6 +82,7 @@ async def serving(
         token: What clients have to show.
         names: Further names that the server goes by.
         hub: The Redis server by which it shares its feeds with others; None: it does not.
+        hub_prefix: With what the keys of the hub begin.
         options: Others of `rxtasks.server.serve`.
 
     Raises:
@@ -87,7 +90,7 @@ async def serving(
     """
     async with AsyncExitStack() as stack:
         try:
-            shared = await _hub(stack, hub)
+            shared = await _hub(stack, hub, hub_prefix)
             client = await stack.enter_async_context(Client(platform, hub=shared))
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
@@ -111,9 +114,10 @@ async def serving(
         yield running
 
 
-async def _hub(stack: AsyncExitStack, url: str | None) -> Hub | None:
+async def _hub(stack: AsyncExitStack, url: str | None, prefix: str) -> Hub | None:
     if url is None:
         return None
-    from rxtasks.cli.hub import opened
+    from rxtasks.cli.hub import opened, reporting
 
-    return await stack.enter_async_context(opened(url))
+    stack.enter_context(reporting())
+    return await stack.enter_async_context(opened(url, prefix))

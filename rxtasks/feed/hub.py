@@ -6,6 +6,7 @@ platform, and writes the log. All of them read it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,19 @@ class Member(Protocol):
 
     def took(self, position: str, data: bytes) -> None:
         """Read an entry of the log."""
+        ...
+
+    def skipped(self, summary: bytes) -> None:
+        """Go on behind the entries that a summary is about: they are not there any more."""
+        ...
+
+    def sum_up(self, summary: bytes | None, entries: Sequence[tuple[str, bytes]]) -> bytes:
+        """Sum up the beginning of the log, so that it can be left out.
+
+        Args:
+            summary: Of what was left out before; None where that is nothing.
+            entries: The entries that follow it, each with its position.
+        """
         ...
 
     def heard(self, position: str, data: bytes) -> None:

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import copy
 import logging
-
-import msgspec
+from collections.abc import Sequence
 
 from rxtasks.errors import RxTasksError, TransportError
 from rxtasks.feed.faults import newest
@@ -17,20 +16,22 @@ from rxtasks.feed.outbox import Outbox
 from rxtasks.feed.outlet import NOWHERE
 from rxtasks.feed.recall import RecalledState
 from rxtasks.feed.record import (
+    UNREADABLE,
     Entry,
     Mark,
     decode_entry,
     decode_told,
     encode_entry,
 )
+from rxtasks.feed.replica import Replica
 from rxtasks.feed.state import State
+from rxtasks.feed.summary import decode_summary, encode_summary
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import FatalFault, TransportFault
 
 __all__ = ["HubMember"]
 
 _logger = logging.getLogger("rxtasks.feed")
-_REMEMBERED = 1000  # of the things that were told, so that each counts once
 _SWEEP = 5.0  # seconds that others have to read deltas, before those of final messages go
 _PATIENCE = 5.0  # seconds that somebody waits at most for what other processes have seen
 
@@ -194,8 +195,9 @@ class HubMember(HubTelling):
         """Read an entry of the log."""
         try:
             entry = decode_entry(data)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except UNREADABLE:
             _logger.exception("an entry of the shared log cannot be read: %s", position)
+            self._shared.replica.position = position
             return
         for ack in entry.acks:
             self._pending.pop(ack, None)
@@ -203,11 +205,32 @@ class HubMember(HubTelling):
             self.state = self._shared.replica.state
         self._shared.take(position, entry)
 
+    def skipped(self, summary: bytes) -> None:
+        """Go on behind the entries that a summary is about: they are not there any more."""
+        found = decode_summary(summary)
+        for ack in found.acks:
+            self._pending.pop(ack, None)
+        self._shared.skip(found)
+        if not self.leading:
+            self.state = self._shared.replica.state
+
+    def sum_up(self, summary: bytes | None, entries: Sequence[tuple[str, bytes]]) -> bytes:
+        """Sum up the beginning of the log, so that it can be left out."""
+        replica = Replica(self._blank())
+        if summary is not None:
+            replica.resume(replica.state, decode_summary(summary))
+        for position, data in entries:
+            try:
+                replica.take(position, decode_entry(data))
+            except UNREADABLE:
+                replica.position = position
+        return encode_summary(replica.sum_up())
+
     def heard(self, position: str, data: bytes) -> None:
         """Read what a process tells the one that leads."""
         try:
             told = decode_told(data)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except UNREADABLE:
             _logger.exception("what another process has told cannot be read: %s", position)
             return
         self._shared.replica.hear(position, told)

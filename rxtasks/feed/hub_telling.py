@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.hub import Hub, Share
@@ -24,10 +23,7 @@ from rxtasks.streams.shared import FollowingLog
 
 __all__ = ["HubTelling"]
 
-_logger = logging.getLogger("rxtasks.feed")
 _REMEMBERED = 1000  # of the things that were told, so that each counts once
-_SWEEP = 5.0  # seconds that others have to read deltas, before those of final messages go
-_PATIENCE = 5.0  # seconds that somebody waits at most for what other processes have seen
 
 
 class HubTelling(Feed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.record import Note, TurnNote, is_final
 from rxtasks.feed.state import State
+from rxtasks.feed.summary import Known
 from rxtasks.feed.texts import Live
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (
@@ -35,6 +36,23 @@ __all__ = ["RecalledLedger", "RecalledState", "RecalledTurn"]
 
 _ATTRIBUTES = tuple(name for name in TurnNote.__struct_fields__)
 _PUBLIC = frozenset({"state", "failure", "word"})
+
+
+_IDENTITY = 15  # bytes
+
+
+def _texts_of(lives: Mapping[str, Live]) -> dict[str, tuple[str, str]]:
+    return {
+        id: (live.text(TypingMessage), live.text(ThinkingMessage)) for id, live in lives.items()
+    }
+
+
+def _lives(texts: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Live]]:
+    for id, (text, thinking) in texts.items():
+        live = Live(by_stream=True)
+        live.add(TypingMessage, text)
+        live.add(ThinkingMessage, thinking)
+        yield id, live
 
 
 class RecalledTurn(Turn):
@@ -124,6 +142,24 @@ class RecalledLedger(Ledger):
     def by_polls(self) -> list[str]:
         """List the unfinished messages whose text comes from polls."""
         return [message_id for message_id, live in self.live.items() if not live.by_stream]
+
+    def sum_up(self) -> Known:
+        """Write down what was told."""
+        return Known(
+            messages={id: each.to_bytes(_IDENTITY) for id, each in self._known.items()},
+            earlier={id: list(each) for id, each in (self._earlier or {}).items()},
+            live=_texts_of(self.live),
+            left=_texts_of(self._texts.left),
+            gaps=list(self._gaps),
+        )
+
+    def resume(self, known: Known) -> None:
+        """Know what was told."""
+        self._known = {id: int.from_bytes(each) for id, each in known.messages.items()}
+        self._earlier = {id: tuple(each) for id, each in known.earlier.items()} or None
+        self.live.update(_lives(known.live))
+        self._texts.left.update(_lives(known.left))
+        self._gaps = tuple(known.gaps)
 
     def _remember_message(self, message: Message, turn: int) -> None:
         known = self._known.get(message.id)
@@ -238,6 +274,20 @@ class RecalledState(State):
         if self.turn.state is TurnState.SETTLED:
             self.ledger.settled()
             self.tools.clear()
+
+    def sum_up(self) -> Known:
+        """Write down what was told."""
+        known = self.ledger.sum_up()
+        known.tools = self.tools.at_work
+        return known
+
+    def resume(self, known: Known, told: TaskUpdate | None, note: Note) -> None:
+        """Know what was told and written down; it has known nothing up to now."""
+        self.ledger.resume(known)
+        self.tools.resume(known.tools)
+        if told is not None:
+            self.remember([told], ())
+        self.recall(note)
 
     def sent(
         self, text: str, accepted: Accepted, now: float, *, started: TaskRef | None = None

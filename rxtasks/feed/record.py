@@ -29,6 +29,7 @@ from rxtasks.platforms.gateway.events import encode, exception_of, simple
 from rxtasks.streams.entry import Item
 
 __all__ = [
+    "UNREADABLE",
     "Entry",
     "Mark",
     "Note",
@@ -208,6 +209,10 @@ def _robust(value: EventValue | Sequence[Delta]) -> bytes:
     if isinstance(value, Message | TaskUpdate | TransportFault | FatalFault):
         return encode(value)
     return b"[%s]" % b",".join([encode(delta) for delta in value])
+
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What is raised by what another version has written, or somebody else."""
 
 
 def decode_entry(data: bytes) -> Entry:

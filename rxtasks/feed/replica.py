@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rxtasks.feed.recall import RecalledState
-from rxtasks.feed.record import Entry, Told, is_final, length
+from rxtasks.feed.record import Entry, Record, Told, is_final, length
+from rxtasks.feed.summary import Summary
+from rxtasks.models import TaskUpdate
 
 __all__ = ["Replica", "order"]
 
@@ -28,6 +30,7 @@ class Replica:
         settled: The latest turn has ended.
         ended: The task was deleted.
         stream: Where the platform's stream goes on, and the number of its last item.
+        update: The newest update, and its position.
         acked: What was told and was taken into account.
     """
 
@@ -38,6 +41,7 @@ class Replica:
         self.settled: bool = False
         self.ended: bool = False
         self.stream: tuple[str, int | None] | None = None
+        self.update: tuple[int, TaskUpdate] | None = None
         self.acked: dict[str, None] = {}
         self._told: dict[str, Told] = {}
         self._deltas: dict[str, set[str]] = {}  # entry of nothing but deltas -> their messages
@@ -49,6 +53,7 @@ class Replica:
         final: set[str] = set()
         for record in entry.records:
             self.state.remember(record.values, record.turns)
+            self._note_update(record)
             final |= {value.id for value in record.values if is_final(value)}
             self.tail = max(self.tail, record.seq + length(record.values) - 1)
             if record.mark:
@@ -66,6 +71,32 @@ class Replica:
             del self.acked[next(iter(self.acked))]
         self._note_worthless(position, entry, final)
 
+    def sum_up(self) -> Summary:
+        """Write down what all entries up to now came to."""
+        return Summary(
+            position=self.position,
+            tail=self.tail,
+            note=self.state.note(),
+            known=self.state.sum_up(),
+            update=self.update,
+            settled=self.settled,
+            ended=self.ended,
+            stream=self.stream,
+            acks=list(self.acked),
+        )
+
+    def resume(self, state: RecalledState, summary: Summary) -> None:
+        """Go on behind a summary; `state` is one that knows nothing."""
+        self.state, self.position, self.tail = state, summary.position, summary.tail
+        self.settled, self.ended = summary.settled, summary.ended
+        self.update, self.acked = summary.update, dict.fromkeys(summary.acks)
+        self._deltas, self._worthless = {}, []
+        state.resume(summary.known, summary.update[1] if summary.update else None, summary.note)
+        self._forget_told(summary.note.told)
+        self.stream = summary.stream
+        if self.stream is not None:
+            state.ledger.recall_position(self.stream[1])
+
     def hear(self, position: str, told: Told) -> None:
         """Keep what another process tells the writer until it is taken into account."""
         if order(position) > order(self.state.told_position):
@@ -81,6 +112,13 @@ class Replica:
         """List the entries that hold only deltas of messages that were final at a position."""
         at = order(upto)
         return [position for since, position in self._worthless if order(since) <= at]
+
+    def _note_update(self, record: Record) -> None:
+        at = record.seq
+        for value in record.values:
+            if isinstance(value, TaskUpdate):
+                self.update = (at, value)
+            at += length((value,))
 
     def _forget_told(self, upto: str) -> None:
         done = order(upto)

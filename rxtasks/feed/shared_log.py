@@ -15,8 +15,10 @@ from rxtasks.feed.hub import Place
 from rxtasks.feed.recall import RecalledState
 from rxtasks.feed.record import Entry, Mark, Record
 from rxtasks.feed.replica import Replica, order
+from rxtasks.feed.summary import Summary
 from rxtasks.models import (
     FatalFault,
+    Gap,
     Message,
     TaskUpdate,
     ThinkingMessage,
@@ -104,6 +106,14 @@ class SharedLog:
             self._append(record)
             if self.caught_up and record.mark:
                 self._on_mark(record.mark)
+
+    def skip(self, summary: Summary) -> None:
+        """Go on behind a summary: what it is about is not there any more."""
+        self.replica.resume(self._new_state(), summary)
+        if self.own is None:
+            self._log.skip(summary.tail, summary.update)
+        elif not all(map(self.own.ledger.knows, summary.known.messages)):
+            self._log.append([Gap()])
 
     def catch_up(self) -> None:
         """All that was there has been read."""

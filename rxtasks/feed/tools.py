@@ -34,6 +34,15 @@ class Tools:
                 others = tuple(each for each in self._ids if each != item.id)
                 self._ids = (*others, item.id) if working else others
 
+    @property
+    def at_work(self) -> list[str]:
+        """Their ids."""
+        return list(self._ids)
+
+    def resume(self, ids: Iterable[str]) -> None:
+        """Know which are at work."""
+        self._ids = tuple(ids)
+
     def clear(self) -> None:
         """None of them is any more: the turn has ended."""
         self._ids = ()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rxtasks.hub.server import UNREACHABLE, Server, stopping
+from rxtasks.hub.server import UNUSABLE, Server, stopping
 from rxtasks.hub.share import RedisShare
 
 __all__ = ["Reader"]
@@ -24,18 +24,20 @@ class Reader:
         server: Server,
         inbox: str,
         shares: Iterable[RedisShare],
-        on_free: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._server = server
         self._inbox = inbox
         self._shares = shares
-        self._on_free = on_free
+        self._on_change = on_change
         self._seen = "0-0"  # in the inbox
         self._ringing = False
+        self._stale = False  # the read that is under way may be another one than is needed
         self._rung: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
         """There are other logs to read: the read that is under way is not the right one."""
+        self._stale = True
         if not self._ringing:
             self._ringing = True
             task = asyncio.get_running_loop().create_task(self._ring())
@@ -44,11 +46,13 @@ class Reader:
 
     async def _ring(self) -> None:
         try:
-            pipe = self._server.pipeline()
-            pipe.xadd(self._inbox, {"changed": "1"}, maxlen=1)
-            pipe.expire(self._inbox, 60)
-            await self._server.ask(pipe.execute())
-        except UNREACHABLE:
+            while self._stale:  # what has changed since it rang, that read does not know either
+                self._stale = False
+                pipe = self._server.pipeline()
+                pipe.xadd(self._inbox, {"changed": "1"}, maxlen=1)
+                pipe.expire(self._inbox, 60)
+                await self._server.ask(pipe.execute())
+        except UNUSABLE:
             pass  # then the read has failed, too, and is made anew
         finally:
             self._ringing = False
@@ -59,7 +63,7 @@ class Reader:
             while not stopping():
                 try:
                     await self._read()
-                except UNREACHABLE:
+                except UNUSABLE:
                     if not stopping():
                         await asyncio.sleep(_PAUSE)
         finally:
@@ -88,7 +92,9 @@ class Reader:
     def _give(self, share: RedisShare, session: int, is_log: bool, rows: Any) -> None:  # noqa: FBT001
         if share.left or share.session != session:
             return
-        if is_log:
-            share.take(rows)
-        elif share.hear(rows):
-            self._on_free()
+        if not is_log:
+            if share.hear(rows):
+                self._on_change()
+        elif not share.take_next(rows):  # it has read too slowly
+            share.reading = False
+            self._on_change()

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from rxtasks.arguments import check_choice, check_seconds
+from rxtasks.arguments import check_choice, check_count, check_seconds
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.hub import Member, Place
+from rxtasks.hub.catching_up import Behind, catch_up
+from rxtasks.hub.cutter import Cutter
 from rxtasks.hub.keys import Names
 from rxtasks.hub.reader import Reader
 from rxtasks.hub.scripts import BEAT
-from rxtasks.hub.server import UNREACHABLE, Restarted, Server, stopping
+from rxtasks.hub.server import UNREACHABLE, UNUSABLE, Restarted, Server, stopping
 from rxtasks.hub.share import RedisShare
 from rxtasks.hub.status import HubTask, look
 from rxtasks.hub.writer import Writer
@@ -31,7 +33,6 @@ _BEATS = 4  # signs of life in the time of a lease
 _SLACK = 0.003  # seconds after the end of a lease to look for it
 _PATIENCE = 2.0  # seconds that an answer may take, and an outage before it counts as one
 _PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis, at first and at most
-_PAGE = 500  # entries that are read at once
 _CHUNK = 200  # tasks whose lives are signed at once
 
 
@@ -55,6 +56,7 @@ class RedisHub:
         lease: float = 5.0,
         on_outage: Literal["fallback", "wait"] = "fallback",
         keep: float = 86400.0,
+        max_entries: int | None = 10_000,
     ) -> None:
         """Make a hub; nothing is opened before it is entered.
 
@@ -67,6 +69,8 @@ class RedisHub:
             on_outage: While Redis cannot be reached, each process watches for itself ("fallback"),
                 or observers wait ("wait").
             keep: Seconds that the log of a task is kept when nobody watches it.
+            max_entries: How many entries of a log to keep, and up to a quarter more; None: all.
+                Who comes too late for what is left out gets a `Gap` first.
 
         Raises:
             ConfigurationError: One of these cannot be.
@@ -76,6 +80,7 @@ class RedisHub:
         if lease < 0.1 or keep < lease:
             raise ConfigurationError("lease is at least 0.1 s, and keep is no shorter than that")
         check_choice("on_outage", on_outage, ("fallback", "wait"))
+        check_count("max_entries", max_entries, optional=True)
         self.process: str = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.falls_back: bool = on_outage == "fallback"
         self._lease = lease
@@ -84,7 +89,12 @@ class RedisHub:
         self._server = Server(url, patience=max(_PATIENCE, lease))
         self._shares: dict[RedisShare, None] = {}
         self._joined = 0
-        self._writer = Writer(self._server, self._names, lease, self._keep, self._hurry)
+        self._cutter = Cutter(self._server, max_entries)
+        self._writer = Writer(
+            *(self._server, self._names, lease, self._keep),
+            on_change=self._hurry,
+            on_length=self._cutter.measured,
+        )
         self._reader = Reader(
             self._server, self._names.inbox(self.process), self._shares, self._hurry
         )
@@ -109,13 +119,13 @@ class RedisHub:
         try:
             await self._server.meet()
         except UNREACHABLE as error:
-            self._down = error
+            self._out_of_reach(error)
         except BaseException:
             await self._server.aclose()
             raise
         self._work = [
             asyncio.Task(each, loop=self._loop)
-            for each in (self._beat(), self._writer.run(), self._reader.run())
+            for each in (self._beat(), self._writer.run(), self._reader.run(), self._cutter.run())
         ]
         return self
 
@@ -205,7 +215,7 @@ class RedisHub:
                 wait = await self._sign()
                 self._reached()
                 pause = _PAUSES[0]
-            except (*UNREACHABLE, ConfigurationError) as error:
+            except UNUSABLE as error:
                 wait = 0.0 if isinstance(error, Restarted) else pause
                 pause = min(2 * pause, _PAUSES[1])
                 self._failed(error, pause)
@@ -223,13 +233,15 @@ class RedisHub:
     async def _sign(self) -> float:
         """Sign for all tasks; give the seconds until it is due again."""
         wait = self._lease / _BEATS
+        if not self._shares:  # then it is at least known whether Redis can be reached
+            await self._server.ask(self._server.client.ping())
         leaving = self._writer.leaving  # a task that is joined again is left first
         shares = [share for share in self._shares if share.name not in leaving]
         for start in range(0, len(shares), _CHUNK):
             chunk = shares[start : start + _CHUNK]
             sessions = [share.session for share in chunk]
             answers = await self._server.call([self._sign_of(share) for share in chunk])
-            behind: list[tuple[RedisShare, int]] = []
+            behind: list[Behind] = []
             for share, session, answer in zip(chunk, sessions, answers, strict=True):
                 if share.left or share.session != session:
                     continue
@@ -238,8 +250,8 @@ class RedisHub:
                 token, left = self._signed(share, answer)
                 wait = min(wait, left)
                 if not share.reading or (token and token != share.token):
-                    behind.append((share, token))
-            await self._catch_up(behind)
+                    behind.append(Behind(share, token, share.session))
+            await catch_up(self._server, behind, self._reader.changed)
         return max(wait, 0.001)
 
     def _sign_of(self, share: RedisShare) -> tuple[str, Sequence[str], Sequence[Any]]:
@@ -268,52 +280,28 @@ class RedisHub:
         # It is the process that leads which keeps the lease up, so it looks in time.
         return token, float("inf") if token else int(left) / 1000 + _SLACK
 
-    async def _catch_up(self, behind: Sequence[tuple[RedisShare, int]]) -> None:
-        """Let shares read what there is, and then begin."""
-        todo = [(share, token, share.session) for share, token in behind]
-        while todo:
-            pipe = self._server.pipeline()
-            for share, _, _ in todo:
-                pipe.xrange(share.keys.log, min=f"({share.member.position}", count=_PAGE)
-                pipe.xrange(share.keys.told, min=f"({share.heard}")
-            answers = await self._server.ask(pipe.execute())
-            again: list[tuple[RedisShare, int, int]] = []
-            for number, (share, token, session) in enumerate(todo):
-                if share.left or share.session != session:
-                    continue
-                rows, told = answers[2 * number : 2 * number + 2]
-                share.take(rows)
-                if len(rows) == _PAGE:
-                    again.append((share, token, session))
-                    continue
-                share.hear(told)
-                self._begin(share, token, session)
-            todo = again
-
-    def _begin(self, share: RedisShare, token: int, session: int) -> None:
-        if not share.reading and not share.left:
-            share.reading = True
-            share.member.caught_up()
-            self._reader.changed()
-        if token and not share.left and share.session == session:
-            share.lead(token)
-
     # ------------------------------------------------------------------ outages
 
     def _reached(self) -> None:
         self._reached_at = asyncio.get_running_loop().time()
-        self._down = None
+        if self._down is not None:
+            _logger.warning("Redis can be reached again: tasks are watched together")
+            self._down = None
         self._writer.go_on()
 
     def _failed(self, error: Exception, retry_in: float) -> None:
         if self._down is not None:
             self._down = error
         elif asyncio.get_running_loop().time() - self._reached_at >= max(_PATIENCE, self._lease):
-            _logger.warning("Redis cannot be reached: %s", error)
-            self._down = error
+            self._out_of_reach(error)
             for share in tuple(self._shares):
                 share.lose()
                 share.member.lost(error, retry_in)
+
+    def _out_of_reach(self, error: Exception) -> None:
+        then = "this process watches for itself" if self.falls_back else "who observes has to wait"
+        _logger.warning("Redis cannot be reached, so %s: %s", then, error)
+        self._down = error
 
     def _tell_down(self, share: RedisShare, error: Exception) -> None:
         if not share.left and not share.joined:

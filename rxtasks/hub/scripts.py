@@ -5,9 +5,11 @@ The keys of a task, by the names that the scripts give them:
 | key | what it holds |
 |---|---|
 | `lease` | who leads, as `process:token`; it expires |
-| `meta` | `epoch`, `fence` (the newest token), server `run`, `generation`, `top`, `deleted` |
+| `meta` | `epoch`, `fence` (the newest token), server `run`, `generation`, `top`, `deleted`; and
+`summary`, what was left out of the log came to, up to the entry `summed` |
 | `watchers` | processes that watch the task, by the time of their last sign of life, in ms |
-| `log` | the log, a stream; its ids are `token-number`, so the newest token writes last |
+| `log` | the log, a stream; its ids are `token-number`, so the newest token writes last; an entry
+is `e`, and `p` the id of the one before it |
 | `readers` | what each of them has read at its last sign of life, and its observers |
 | `told` | what other processes tell the one that leads: a stream |
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["APPEND", "BEAT", "DELETE", "LEAVE"]
+__all__ = ["APPEND", "BEAT", "CUT", "DELETE", "LEAVE", "TELL"]
 
 BEAT: Final = """
 local lease, meta, watchers, log, told, readers, tasks = unpack(KEYS)
@@ -77,11 +79,11 @@ watch."""
 
 APPEND: Final = """
 local lease, log, meta = unpack(KEYS)
-local owner, id, data, lease_ms, keep = unpack(ARGV)
+local owner, id, data, previous, lease_ms, keep = unpack(ARGV)
 if redis.call('GET', lease) ~= owner then
-    return 'FENCED'
+    return 0
 end
-local done = redis.pcall('XADD', log, id, 'e', data)
+local done = redis.pcall('XADD', log, id, 'e', data, 'p', previous)
 if type(done) == 'table' and done.err and not string.find(done.err, 'equal or smaller') then
     return done
 end
@@ -89,13 +91,39 @@ redis.call('PEXPIRE', lease, lease_ms)
 if redis.call('TTL', log) == -1 then  -- its first entry
     redis.call('EXPIRE', log, redis.call('HEXISTS', meta, 'deleted') == 1 and 60 or keep)
 end
-for i = 6, #ARGV, 500 do
+for i = 7, #ARGV, 500 do
     redis.call('XDEL', log, unpack(ARGV, i, math.min(i + 499, #ARGV)))
+end
+return redis.call('XLEN', log)
+"""
+"""Writes an entry, unless somebody else leads; the same id is written once. Then deletes the
+entries that are worth nothing with it. Gives the length of the log; 0: somebody else leads."""
+
+CUT: Final = """
+local lease, log, meta = unpack(KEYS)
+local owner, upto, next, summary = unpack(ARGV)
+if redis.call('GET', lease) ~= owner then
+    return 0
+end
+redis.call('HSET', meta, 'summed', upto, 'summary', summary)
+redis.call('XTRIM', log, 'MINID', '=', next)
+return redis.call('XLEN', log)
+"""
+"""Leaves out the beginning of the log, of which a summary stays, unless somebody else leads. Gives
+the length of the log; 0: somebody else leads."""
+
+TELL: Final = """
+local told, meta = unpack(KEYS)
+local data, most, seconds = unpack(ARGV)
+redis.call('XADD', told, 'MAXLEN', '~', most, '*', 't', data)
+if redis.call('HEXISTS', meta, 'deleted') == 1 then
+    redis.call('EXPIRE', told, 60, 'LT')
+elseif redis.call('TTL', told) < tonumber(seconds) then
+    redis.call('EXPIRE', told, seconds)
 end
 return 'OK'
 """
-"""Writes an entry, unless somebody else leads; the same id is written once. Then deletes the
-entries that are worth nothing with it."""
+"""Tells the process that leads something, or the next one: nobody else may be there to keep it."""
 
 LEAVE: Final = """
 local lease, watchers, told, readers = unpack(KEYS)

@@ -24,15 +24,18 @@ from redis.exceptions import (
 
 from rxtasks.arguments import check_text
 from rxtasks.errors import ConfigurationError
-from rxtasks.hub.scripts import APPEND, BEAT, DELETE, LEAVE
+from rxtasks.hub.scripts import APPEND, BEAT, CUT, DELETE, LEAVE, TELL
 
-__all__ = ["UNREACHABLE", "Restarted", "Server", "stopping"]
+__all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "stopping"]
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 """What is raised when there is no answer, or none that could be used."""
+
+UNUSABLE = (*UNREACHABLE, ConfigurationError)
+"""The same, also of a server that has been put in the place of the one that was met."""
 
 
 def stopping() -> bool:
@@ -116,7 +119,7 @@ class Server:
         """
         try:
             self.run = self.found
-            for script in (BEAT, APPEND, DELETE, LEAVE):
+            for script in (BEAT, APPEND, CUT, DELETE, LEAVE, TELL):
                 self._shas[script] = str(await self.ask(self._client.script_load(script)))
             self.run = self.found
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rxtasks.feed.hub import Member, Outgoing, Place
 from rxtasks.feed.replica import order
 from rxtasks.hub.keys import Keys
 
-__all__ = ["Host", "RedisShare"]
+__all__ = ["Host", "RedisShare", "Rows", "Sending"]
 
 Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
@@ -26,6 +26,14 @@ class Host(Protocol):
         ...
 
 
+class Sending(NamedTuple):
+    """An entry on its way, its id, and that of the one before it."""
+
+    id: str
+    previous: str
+    outgoing: Outgoing
+
+
 class RedisShare:
     """Connects a member with its keys.
 
@@ -38,7 +46,7 @@ class RedisShare:
         reading: It has read what was there, and the reader goes on.
         token: The fencing token of its lease; 0 while it does not lead.
         heard: What was told up to here has been read.
-        sending: An entry that is on its way, and its id.
+        sending: An entry that is on its way.
         left: It watches no more.
         place: Which log it reads.
         session: Counts how often it has begun anew: what was read for an earlier one is void.
@@ -61,11 +69,12 @@ class RedisShare:
         self.reading: bool = False
         self.token: int = 0
         self.heard: str = "0-0"
-        self.sending: tuple[str, Outgoing] | None = None
+        self.sending: Sending | None = None
         self.left: bool = False
         self.session: int = 0
         self.place: Place | None = None
         self._number = 0
+        self._previous = "0-0"  # the entry that was written last
         self._host = host
 
     # ------------------------------------------------------------------ what the member does
@@ -94,6 +103,7 @@ class RedisShare:
     def lead(self, token: int) -> None:
         """It has the lease, and has read the log to its end."""
         self.token, self._number, self.sending = token, 0, None
+        self._previous = self.member.position
         self.member.lead()
 
     def fenced(self) -> None:
@@ -107,13 +117,15 @@ class RedisShare:
         self.joined = self.reading = False
         self.token, self.sending = 0, None
 
-    def next(self) -> tuple[str, Outgoing] | None:
-        """Give the entry that is to be written now, with its id."""
+    def next(self) -> Sending | None:
+        """Give the entry that is to be written now."""
         if self.sending is None and self.token and not self.left:
             outgoing = self.member.outgoing()
             if outgoing is not None:
                 self._number += 1
-                self.sending = (f"{self.token}-{self._number}", outgoing)
+                id_ = f"{self.token}-{self._number}"
+                self.sending = Sending(id_, self._previous, outgoing)
+                self._previous = id_
         return self.sending
 
     def take(self, rows: Rows) -> None:
@@ -124,6 +136,15 @@ class RedisShare:
                 return
             if order(at) > order(self.member.position):
                 self.member.took(at, fields[b"e"])
+
+    def take_next(self, rows: Rows) -> bool:
+        """Take entries as long as none is missing between them; False where one is."""
+        for row in rows:
+            previous = row[1].get(b"p", b"0-0").decode()
+            if not self.left and order(previous) > order(self.member.position):
+                return False
+            self.take([row])
+        return True
 
     def hear(self, rows: Rows) -> bool:
         """Take what was told; whether the lease is said to be free."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rxtasks.hub.keys import Names
-from rxtasks.hub.scripts import APPEND, DELETE, LEAVE
-from rxtasks.hub.server import UNREACHABLE, Server, stopping
+from rxtasks.hub.scripts import APPEND, DELETE, LEAVE, TELL
+from rxtasks.hub.server import UNUSABLE, Server, stopping
 from rxtasks.hub.share import RedisShare
+from rxtasks.hub.tells import Tells
 
 __all__ = ["Writer"]
 
 _PAUSE = 0.05  # seconds after a failure
 _TOLD = 1000  # things that were told are kept, about
-_MOST_TELLS = 10_000  # that wait for Redis; the oldest are dropped
+_HEARD = 600  # seconds in which somebody is to lead who hears them
 
 Call = tuple[str, Sequence[str], Sequence[Any]]
 
@@ -30,15 +30,28 @@ class Writer:
         names: Names,
         lease: float,
         keep: int,
+        *,
         on_change: Callable[[], None],
+        on_length: Callable[[RedisShare, int], None],
     ) -> None:
+        """Make it.
+
+        Args:
+            server: The server.
+            names: What the keys are called.
+            lease: Seconds that a lease lasts.
+            keep: Seconds that a log is kept.
+            on_change: Called when a sign of life is due, since something is not as it was.
+            on_length: Called with the length of a log when something was written to it.
+        """
         self._server = server
         self._names = names
         self._lease = int(lease * 1000)
         self._keep = keep
         self._on_change = on_change
+        self._on_length = on_length
         self._full: dict[RedisShare, None] = {}
-        self._tells: deque[tuple[str, bytes]] = deque(maxlen=_MOST_TELLS)
+        self._tells = Tells()
         self._deleted: dict[str, None] = {}
         self._leaving: dict[RedisShare, None] = {}
         self._due = asyncio.Event()
@@ -52,7 +65,7 @@ class Writer:
 
     def tell(self, name: str, data: bytes) -> None:
         """Tell something to the process that leads a task."""
-        self._tells.append((name, data))
+        self._tells.add(name, data)
         self._wake()
 
     def delete(self, name: str) -> None:
@@ -93,7 +106,7 @@ class Writer:
                 while await self._send():
                     pass
                 self._idle.set()
-            except UNREACHABLE:
+            except UNUSABLE:
                 self._on_change()  # a sign of life finds out what is wrong
                 if not stopping():
                     await asyncio.sleep(_PAUSE)
@@ -104,12 +117,12 @@ class Writer:
         if not self._server.met:
             raise ConnectionError("Redis has not been reached yet")
         shares = [share for share in self._full if share.next() is not None]
-        leaving, tells, deleted = list(self._leaving), list(self._tells), list(self._deleted)
+        leaving, deleted = list(self._leaving), list(self._deleted)
         for share in [share for share in self._full if share.sending is None]:
             del self._full[share]
-        if not (shares or leaving or tells or deleted):
+        if not (shares or leaving or self._tells or deleted):
             return False
-        await self._tell_all(tells)
+        await self._tell_all()
         calls = [self._entry(share) for share in shares]
         calls += [self._goodbye(share) for share in leaving]
         calls += [self._deletion(name) for name in deleted]
@@ -124,22 +137,28 @@ class Writer:
             self._on_change()
         return True
 
-    async def _tell_all(self, tells: Sequence[tuple[str, bytes]]) -> None:
+    async def _tell_all(self) -> None:
+        tells = self._tells.take()
         if not tells:
             return
-        pipe = self._server.pipeline()
-        for name, data in tells:
-            told = self._names.of(name).told
-            pipe.xadd(told, {"t": data}, maxlen=_TOLD, approximate=True)
-            pipe.expire(told, 600)
-        await self._server.ask(pipe.execute())
-        for _ in tells:
-            self._tells.popleft()
+        try:
+            results = await self._server.call([self._telling(*tell) for tell in tells])
+        except UNUSABLE as error:
+            results = [error]
+        errors = [each for each in results if isinstance(each, Exception)]
+        if errors:
+            self._tells.put_back(tells)  # it counts once, however often it is told
+            raise errors[0]
+        self._tells.told()
+
+    def _telling(self, name: str, data: bytes) -> Call:
+        keys = self._names.of(name)
+        return TELL, (keys.told, keys.meta), (data, _TOLD, _HEARD)
 
     def _entry(self, share: RedisShare) -> Call:
         assert share.sending is not None  # noqa: S101 - it was selected for that
-        id_, outgoing = share.sending
-        arguments = (share.owner, id_, outgoing.data, self._lease, self._keep)
+        id_, previous, outgoing = share.sending
+        arguments = (share.owner, id_, outgoing.data, previous, self._lease, self._keep)
         keys = share.keys
         return APPEND, (keys.lease, keys.log, keys.meta), (*arguments, *outgoing.worthless)
 
@@ -157,10 +176,13 @@ class Writer:
 
     def _sent(self, share: RedisShare, result: Any) -> None:
         sending, share.sending = share.sending, None
-        if result == b"OK" or share.left or sending is None:
+        if share.left or sending is None:
             return
         if isinstance(result, Exception):
             share.sending = sending
             raise result
-        share.fenced()
-        self._on_change()
+        if result:
+            self._on_length(share, result)
+        else:
+            share.fenced()
+            self._on_change()

@@ -61,10 +61,15 @@ class Session(Scripted):
 
 
 class OpenCodeServer(PlatformServer[Session]):
-    """Answers; `line` has the one stream for all sessions."""
+    """Answers; `line` has the one stream for all sessions.
+
+    Attributes:
+        gap: Seconds from one event of a recording to the next.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.gap = _GAP
         self.line = self.tasks[""] = Session("")
         self._last_id = "evt_218fa0000000"  # before all that is recorded
         self.asked_for: dict[str, dict[str, dict[str, Any]]] = {"permission": {}, "question": {}}
@@ -185,7 +190,7 @@ class OpenCodeServer(PlatformServer[Session]):
         name = _TURNS[session.turns % len(_TURNS)]
         session.turns += 1
         events = recorded(name, session.info["id"])
-        session.play([at(i * _GAP, self._happening(event)) for i, event in enumerate(events)])
+        session.play([at(i * self.gap, self._happening(event)) for i, event in enumerate(events)])
         return web.Response(status=204)
 
     def _happening(self, event: dict[str, Any]) -> Any:

@@ -1,4 +1,7 @@
-"""Kills the leader at random points: `python -m tests.real.hub_kills [ROUNDS [SEED]]`."""
+"""Kills the leader at random points: `python -m tests.real.hub_kills [ROUNDS [SEED [ENTRIES]]]`.
+
+ENTRIES bounds each log: with 40, it is cut before, after or while the leader is killed.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ _MESSAGES = 8
 _TASK = f"{_MESSAGES} 10 0.012"  # about a second of work
 
 
-async def kills(rounds: int, seed: int) -> tuple[list[str], list[float]]:
+async def kills(rounds: int, seed: int, most: int = 10_000) -> tuple[list[str], list[float]]:
     """Kill the leader once in each of so many turns; give what went wrong, and the take-overs."""
     chance = random.Random(seed)
     wrong: list[str] = []
     takeovers: list[float] = []
-    async with group(3) as processes:
+    async with group(3, most=most) as processes:
         for number in range(rounds):
             alive = [w for w in processes.workers if w.process.returncode is None]
             for worker in alive:
@@ -71,8 +74,9 @@ def report(takeovers: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    count, seed = (*map(int, sys.argv[1:]), *(50, 1)[len(sys.argv) - 1 :])
-    found, times = asyncio.run(kills(count, seed))
+    given = [int(each) for each in sys.argv[1:]]
+    count, seed, most = (*given, *(50, 1, 10_000)[len(given) :])
+    found, times = asyncio.run(kills(count, seed, most))
     print(report(times))
     print("\n".join(found) or f"{count} kills: nothing was lost, nothing came twice")
     sys.exit(bool(found))

@@ -54,7 +54,7 @@ async def watch(client: Client, ref: str, observers: int) -> None:
     say(done=ref, text=text, events=seen[0], same=same, epoch=epoch, faults=faults)
 
 
-async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:
+async def main(server: str, redis: str, lease: str, on_outage: Any, most: str) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -67,7 +67,7 @@ async def main(server: str, redis: str, lease: str, on_outage: Any) -> None:
     RedisShare.lead = leads  # type: ignore[method-assign,assignment]
     watching: set[asyncio.Task[None]] = set()
     async with (
-        RedisHub(redis, lease=float(lease), on_outage=on_outage) as hub,
+        RedisHub(redis, lease=float(lease), on_outage=on_outage, max_entries=int(most)) as hub,
         Client(Gateway(server), hub=hub) as client,
     ):
         say(ready=hub.process)

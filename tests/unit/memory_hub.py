@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 
 from rxtasks.feed.hub import Member, Place
+from rxtasks.feed.replica import order
 
 __all__ = ["MemoryHub"]
 
@@ -31,8 +32,9 @@ class MemoryHub:
         self.tolds: defaultdict[str, list[tuple[str, bytes]]] = defaultdict(list)
         self.shares: list[_Share] = []
         self.leaders: dict[str, _Share] = {}
-        self.token = 0
+        self.token = self.written = 0
         self.deleted: list[str] = []
+        self.summaries: dict[str, tuple[str, bytes]] = {}
         self.reachable = True
 
     def join(self, name: str, member: Member) -> _Share:
@@ -53,7 +55,8 @@ class MemoryHub:
     def write(self, share: _Share) -> None:
         while self.leaders.get(share.name) is share and (out := share.member.outgoing()):
             log = self.logs[share.name]
-            log.append((f"{self.token}-{len(log) + 1}", out.data))
+            self.written += 1
+            log.append((f"{self.token}-{self.written}", out.data))
             for each in list(self.shares):
                 if each.name == share.name:
                     each.member.took(*log[-1])
@@ -76,6 +79,14 @@ class MemoryHub:
             self.shares.append(share)
             self._elect(name)
 
+    def cut(self, name: str, keep: int) -> None:
+        """Leave out the beginning of a log, but for so many entries."""
+        log = self.logs[name]
+        out, self.logs[name] = log[: len(log) - keep], log[len(log) - keep :]
+        (member, *_) = (share.member for share in self.shares if share.name == name)
+        before = self.summaries[name][1] if name in self.summaries else None
+        self.summaries[name] = (out[-1][0], member.sum_up(before, out))
+
     def down(self) -> None:
         """Be out of reach."""
         self.reachable = False
@@ -89,6 +100,7 @@ class MemoryHub:
         if place is not None:
             self.place = place
             self.logs.clear()
+            self.summaries.clear()
             self.tolds.clear()
         for share in list(self.shares):
             self._begin(share, attended=True)
@@ -102,6 +114,9 @@ class MemoryHub:
         others = any(each.name == share.name for each in self.shares if each is not share)
         share.member.joined(self.place, attended=others if attended is None else attended)
         seen = share.member.position
+        if share.name in self.summaries and order(self.summaries[share.name][0]) > order(seen):
+            seen, summary = self.summaries[share.name]
+            share.member.skipped(summary)
         places = [at for at, _ in self.logs[share.name]]
         for at, data in self.logs[share.name][places.index(seen) + 1 if seen in places else 0 :]:
             share.member.took(at, data)

@@ -317,6 +317,7 @@ def test_an_empty_path_is_no_directory(
             "serve --platform opencode --webhook-secret-file f --allow-private-webhooks",
             "--webhook-secret-file and --allow-private-webhooks: only agents in this process",
         ),
+        ("serve --hub-prefix mine", "--hub-prefix needs --hub"),
         ("serve --allow-private-webhooks", "without a secret no webhook is delivered"),
         ("serve --private-key f", "needs the certificate"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -16,10 +17,10 @@ import pytest
 
 from rxtasks import Client, TransportError
 from rxtasks.cli.app import main
-from rxtasks.cli.hub import show, table
+from rxtasks.cli.hub import reporting, show, table
 from rxtasks.cli.running import guarded, run
 from rxtasks.cli.serve import serving
-from rxtasks.hub import HubTask
+from rxtasks.hub import HubTask, RedisHub
 from rxtasks.hub.keys import Names
 from rxtasks.hub.server import Server
 from rxtasks.hub.status import look
@@ -57,6 +58,48 @@ def test_what_servers_of_a_hub_do_is_shown(capsys: pytest.CaptureFixture[str]) -
         *("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
     ]
     assert any(line.startswith("local/") for line in lines)
+
+
+async def test_a_server_says_when_it_does_not_share(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    redis = RedisServer()
+    redis.stop()
+    platform = Local(agents={"greet": greet})
+    async with serving(platform, "127.0.0.1", 0, token=None, hub=redis.url, hub_prefix="of-mine"):
+        said = capsys.readouterr().err
+        assert said.startswith("rxtasks: Redis cannot be reached, so this process watches for")
+        redis.start()
+        async with asyncio.timeout(10):
+            while "can be reached again" not in said:
+                await asyncio.sleep(0.05)
+                said += capsys.readouterr().err
+    redis.close()
+    assert said.count("\n") == 2
+    assert logging.getLogger("rxtasks.hub").handlers == []
+
+
+async def test_servers_with_different_prefixes_have_nothing_to_do_with_each_other() -> None:
+    url = shared_redis().url
+    platform = Local(agents={"greet": greet})
+    async with (
+        serving(platform, "127.0.0.1", 0, token=None, hub=url, hub_prefix="of-mine") as running,
+        Client(Gateway(running.url)) as client,
+        RedisHub(url, prefix="of-mine") as mine,
+        RedisHub(url, prefix="of-others") as others,
+    ):
+        await (await client.agent("greet").run("you")).result(timeout=10)
+        assert len(await mine.status()) == 1
+        assert await others.status() == []
+
+
+def test_what_the_library_logs_is_said_once() -> None:
+    logger = logging.getLogger("rxtasks.hub")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    with reporting():
+        assert logger.handlers == []
+    logger.setLevel(before)
 
 
 def test_a_task_that_is_led_shows_by_whom() -> None:

@@ -19,6 +19,7 @@ from rxtasks import (
     Client,
     FatalFault,
     Task,
+    TaskEvent,
     TaskNotFound,
     TaskTimeout,
     TaskUpdate,
@@ -309,6 +310,44 @@ async def test_a_log_begins_with_where_the_task_stands(
             "one two three",
             "four five",
         }
+
+
+@pytest.mark.parametrize("after", [0.05, 0.5, 5.0, 12.0])
+@pytest.mark.parametrize("before", ["observes", "polls", "both", "waits"])
+async def test_who_has_started_a_task_sees_what_another_client_has_seen_of_it_before(
+    before: str, after: float
+) -> None:
+    hub, platform = MemoryHub(), ScriptedPlatform(SCRIPT)
+    async with Client(platform, hub=hub) as first, Client(platform, hub=hub) as second:
+        task = await first.agent("a").run("go")
+        twin = second.task(task.ref)
+        seen: tuple[list[TaskEvent], list[TaskEvent]] = ([], [])
+        await asyncio.sleep(after)
+        if before in ("polls", "both"):
+            await twin.poll()
+            known = twin.status.value
+        if before in ("observes", "both"):
+            twin.events.subscribe(seen[1].append)
+            await asyncio.sleep(0.1)
+        if before == "waits":
+            await twin.result(timeout=60)
+        task.events.subscribe(seen[0].append)
+        await asyncio.sleep(0.1)
+        if before in ("polls", "waits"):
+            twin.events.subscribe(seen[1].append)
+        results = await asyncio.gather(task.result(timeout=60), twin.result(timeout=60))
+        await asyncio.sleep(1.0)
+        assert task.events.log.epoch == twin.events.log.epoch == "first"
+
+    lasting = [[e for e in each if not isinstance(e.value, TypingMessage)] for each in seen]
+    assert lasting[0] == lasting[1]
+    said = [e.value.status.value for e in lasting[0] if isinstance(e.value, TaskUpdate)]
+    ranks = [("queued", "running", "completed").index(each) for each in said]
+    assert ranks == sorted(ranks), "a task never goes back"
+    assert ranks[-1] == 2
+    if before == "both" and after > 0.1:  # else nobody knows more than that it was accepted
+        assert said[0] == known
+    assert [result.text for result in results] == ["four five"] * 2
 
 
 async def test_a_log_that_is_observed_from_the_start_begins_there() -> None:

@@ -1,0 +1,98 @@
+"""A balancer on loopback: each connection goes to the next server that takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+__all__ = ["Balancer", "balancer"]
+
+_CHUNK = 4096
+
+
+class Balancer:
+    """Passes bytes on, and can cut connections.
+
+    Attributes:
+        url: Where it listens.
+        taken: How many connections went to each port.
+    """
+
+    def __init__(self, ports: list[int]) -> None:
+        self.url = ""
+        self.taken: Counter[int] = Counter()
+        self._ports = ports
+        self._turn = 0
+        self._open: dict[asyncio.StreamWriter, None] = {}
+
+    def cut(self) -> None:
+        """Cut all connections, as one that is reloaded would."""
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        try:
+            up_reader, up_writer = await self._next()
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open[writer] = None
+        up = asyncio.ensure_future(_copy(reader, up_writer))
+        down = asyncio.ensure_future(_copy(up_reader, writer))
+        try:
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            up.cancel()
+            down.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+            del self._open[writer]
+            for each in (writer, up_writer):
+                each.transport.abort()
+
+    async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in self._ports:
+            port = self._ports[self._turn % len(self._ports)]
+            self._turn += 1
+            with contextlib.suppress(OSError):
+                found = await asyncio.open_connection("127.0.0.1", port)
+                self.taken[port] += 1
+                return found
+        raise OSError("no server takes connections")
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def balancer(ports: list[int]) -> AsyncIterator[Balancer]:
+    """Listen before some ports."""
+    made = Balancer(ports)
+    serving: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        # asyncio complains of a handler that ends by being cancelled, as it is in the end.
+        with contextlib.suppress(asyncio.CancelledError):
+            await made.handle(reader, writer)
+        serving.discard(task)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield made
+    finally:
+        server.close()
+        for task in tuple(serving):
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await server.wait_closed()
