@@ -16,10 +16,10 @@ from rxtasks.arguments import check_count, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
-from rxtasks.feed.hub import Hub
-from rxtasks.feed.hub_feed import HubFeed
+from rxtasks.feed.hub.feed import HubFeed
+from rxtasks.feed.hub.seam import Hub
 from rxtasks.feed.limits import Limits
-from rxtasks.feed.shared import SharedStream
+from rxtasks.feed.shared_stream import SharedStream
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import AgentRef, Platform, TaskRef
 from rxtasks.platforms.checks import check_platform

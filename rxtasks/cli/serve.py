@@ -16,7 +16,7 @@ from rxtasks.cli.running import until_stopped
 from rxtasks.cli.settings import TOKEN, UsageError, embedded, tokens_from
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
-from rxtasks.feed.hub import Hub
+from rxtasks.feed.hub.seam import Hub
 from rxtasks.platforms.base import Platform
 
 __all__ = ["serve", "serving"]

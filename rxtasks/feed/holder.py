@@ -8,7 +8,7 @@ from rxtasks.errors import TransportError
 from rxtasks.feed.catching_up import CatchingUp
 from rxtasks.feed.limits import Limits
 from rxtasks.feed.pump import Pump
-from rxtasks.feed.shared import Membership, SharedStream
+from rxtasks.feed.shared_stream import Membership, SharedStream
 from rxtasks.feed.timers import Timers
 from rxtasks.models import TransportFault
 from rxtasks.platforms.base import Batch, Platform, TaskRef

@@ -15,7 +15,7 @@ from rxtasks.feed.outlet import Outlet
 from rxtasks.feed.pace import Pace
 from rxtasks.feed.poller import Poller
 from rxtasks.feed.refcount import RefCounted
-from rxtasks.feed.shared import SharedStream
+from rxtasks.feed.shared_stream import SharedStream
 from rxtasks.feed.state import State
 from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState

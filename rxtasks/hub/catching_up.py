@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from rxtasks.feed.replica import order
+from rxtasks.feed.hub.replica import order
 from rxtasks.hub.server import Server
 from rxtasks.hub.share import RedisShare
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from rxtasks.feed.replica import order
+from rxtasks.feed.hub.replica import order
 from rxtasks.hub.scripts import CUT
 from rxtasks.hub.server import UNUSABLE, Server, stopping
 from rxtasks.hub.share import RedisShare

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from rxtasks.arguments import check_choice, check_count, check_seconds
 from rxtasks.errors import ClientClosed, ConfigurationError
-from rxtasks.feed.hub import Member, Place
+from rxtasks.feed.hub.seam import Member, Place
 from rxtasks.hub.catching_up import Behind, catch_up
 from rxtasks.hub.cutter import Cutter
 from rxtasks.hub.keys import Names

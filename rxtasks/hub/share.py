@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from rxtasks.feed.hub import Member, Outgoing, Place
-from rxtasks.feed.replica import order
+from rxtasks.feed.hub.replica import order
+from rxtasks.feed.hub.seam import Member, Outgoing, Place
 from rxtasks.hub.keys import Keys
 
 __all__ = ["Host", "RedisShare", "Rows", "Sending"]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from rxtasks.errors import TransportError
-from rxtasks.feed.replica import order
+from rxtasks.feed.hub.replica import order
 from rxtasks.hub.keys import Names
 from rxtasks.hub.server import UNREACHABLE, Server
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from rxtasks.feed.hub import Member, Place
-from rxtasks.feed.replica import order
+from rxtasks.feed.hub.replica import order
+from rxtasks.feed.hub.seam import Member, Place
 
 __all__ = ["MemoryHub"]
 

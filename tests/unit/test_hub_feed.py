@@ -27,8 +27,7 @@ from rxtasks import (
     TransportFault,
     UserMessage,
 )
-from rxtasks.feed.hub import Place
-from rxtasks.feed.record import (
+from rxtasks.feed.hub.record import (
     Entry,
     Record,
     Told,
@@ -37,6 +36,7 @@ from rxtasks.feed.record import (
     encode_entry,
     encode_told,
 )
+from rxtasks.feed.hub.seam import Place
 from rxtasks.models import Gap, ThinkingMessage, TypingMessage
 from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform, agent, at, status, typing, user

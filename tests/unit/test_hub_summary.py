@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from rxtasks import AgentMessage, Client, TaskEvent, TaskStatus, TaskUpdate
-from rxtasks.feed.recall import RecalledState, RecalledTurn
-from rxtasks.feed.record import Entry, Record, Told
-from rxtasks.feed.replica import Replica
-from rxtasks.feed.summary import decode_summary, encode_summary
+from rxtasks.feed.hub.recall import RecalledState, RecalledTurn
+from rxtasks.feed.hub.record import Entry, Record, Told
+from rxtasks.feed.hub.replica import Replica
+from rxtasks.feed.hub.summary import decode_summary, encode_summary
 from rxtasks.models import Gap, TaskInfo, ThinkingMessage, TypingMessage
 from rxtasks.platforms.base import Capabilities
 from rxtasks.streams.entry import UPDATES
-from rxtasks.streams.shared import FollowingLog
+from rxtasks.streams.following import FollowingLog
 from rxtasks.testing import ScriptedPlatform, agent, at, status, tool, typing, user
 from tests.unit.memory_hub import MemoryHub
 

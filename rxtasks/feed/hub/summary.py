@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from rxtasks.feed.record import Note
+from rxtasks.feed.hub.record import Note
 from rxtasks.models import Gap, TaskUpdate
 
 __all__ = ["Known", "Summary", "decode_summary", "encode_summary"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import uuid
 
-from rxtasks.feed.hub_member import HubMember
-from rxtasks.feed.recall import RecalledState
-from rxtasks.feed.record import Sent, Told
+from rxtasks.feed.hub.member import HubMember
+from rxtasks.feed.hub.recall import RecalledState
+from rxtasks.feed.hub.record import Sent, Told
 from rxtasks.models import TransportFault
 from rxtasks.platforms.base import Accepted, Metadata, TaskRef, Want
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rxtasks.feed.recall import RecalledState
-from rxtasks.feed.record import Entry, Record, Told, is_final, length
-from rxtasks.feed.summary import Summary
+from rxtasks.feed.hub.recall import RecalledState
+from rxtasks.feed.hub.record import Entry, Record, Told, is_final, length
+from rxtasks.feed.hub.summary import Summary
 from rxtasks.models import TaskUpdate
 
 __all__ = ["Replica", "order"]

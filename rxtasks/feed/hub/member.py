@@ -10,12 +10,9 @@ from collections.abc import Sequence
 
 from rxtasks.errors import RxTasksError, TransportError
 from rxtasks.feed.faults import newest
-from rxtasks.feed.hub import Outgoing, Place
-from rxtasks.feed.hub_telling import HubTelling
-from rxtasks.feed.outbox import Outbox
-from rxtasks.feed.outlet import NOWHERE
-from rxtasks.feed.recall import RecalledState
-from rxtasks.feed.record import (
+from rxtasks.feed.hub.outbox import Outbox
+from rxtasks.feed.hub.recall import RecalledState
+from rxtasks.feed.hub.record import (
     UNREADABLE,
     Entry,
     Mark,
@@ -23,9 +20,12 @@ from rxtasks.feed.record import (
     decode_told,
     encode_entry,
 )
-from rxtasks.feed.replica import Replica
+from rxtasks.feed.hub.replica import Replica
+from rxtasks.feed.hub.seam import Outgoing, Place
+from rxtasks.feed.hub.summary import decode_summary, encode_summary
+from rxtasks.feed.hub.telling import HubTelling
+from rxtasks.feed.outlet import NOWHERE
 from rxtasks.feed.state import State
-from rxtasks.feed.summary import decode_summary, encode_summary
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import FatalFault, TransportFault
 

@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rxtasks.feed.hub import Place
-from rxtasks.feed.recall import RecalledState
-from rxtasks.feed.record import Entry, Mark, Record
-from rxtasks.feed.replica import Replica, order
-from rxtasks.feed.summary import Summary
+from rxtasks.feed.hub.recall import RecalledState
+from rxtasks.feed.hub.record import Entry, Mark, Record
+from rxtasks.feed.hub.replica import Replica, order
+from rxtasks.feed.hub.seam import Place
+from rxtasks.feed.hub.summary import Summary
 from rxtasks.models import (
     FatalFault,
     Gap,
@@ -27,7 +27,7 @@ from rxtasks.models import (
 )
 from rxtasks.platforms.base import Batch, Metadata, Partial
 from rxtasks.streams.entry import Item
-from rxtasks.streams.shared import FollowingLog
+from rxtasks.streams.following import FollowingLog
 
 __all__ = ["SharedLog"]
 

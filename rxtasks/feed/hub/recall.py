@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
+from rxtasks.feed.hub.record import Note, TurnNote, is_final
+from rxtasks.feed.hub.summary import Known
 from rxtasks.feed.identity import Identity
 from rxtasks.feed.ledger import Ledger
 from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.outcome import Outcome
-from rxtasks.feed.record import Note, TurnNote, is_final
 from rxtasks.feed.state import State
-from rxtasks.feed.summary import Known
 from rxtasks.feed.texts import Live
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.models import (

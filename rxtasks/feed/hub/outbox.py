@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rxtasks.feed.record import Entry, Mark, Record, is_final, length
+from rxtasks.feed.hub.record import Entry, Mark, Record, is_final, length
 from rxtasks.streams.entry import Item
 
 __all__ = ["Outbox"]

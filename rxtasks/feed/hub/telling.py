@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 
 from rxtasks.feed.feed import Feed
-from rxtasks.feed.hub import Hub, Share
-from rxtasks.feed.limits import Limits
-from rxtasks.feed.outbox import Outbox
-from rxtasks.feed.outlet import NOWHERE
-from rxtasks.feed.recall import RecalledState, RecalledTurn
-from rxtasks.feed.record import (
+from rxtasks.feed.hub.outbox import Outbox
+from rxtasks.feed.hub.recall import RecalledState, RecalledTurn
+from rxtasks.feed.hub.record import (
     Mark,
     Told,
     encode_told,
 )
-from rxtasks.feed.shared import SharedStream
-from rxtasks.feed.shared_log import SharedLog
+from rxtasks.feed.hub.seam import Hub, Share
+from rxtasks.feed.hub.shared_log import SharedLog
+from rxtasks.feed.limits import Limits
+from rxtasks.feed.outlet import NOWHERE
+from rxtasks.feed.shared_stream import SharedStream
 from rxtasks.models import TaskInfo
 from rxtasks.platforms.base import Platform, TaskRef
-from rxtasks.streams.shared import FollowingLog
+from rxtasks.streams.following import FollowingLog
 
 __all__ = ["HubTelling"]
 
