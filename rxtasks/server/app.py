@@ -132,7 +132,7 @@ def _check_harmless(client: Client, token: object) -> None:
     """Refuse to let anybody run shell commands, be it from a page of a browser on this machine."""
     if token is not None:
         return
-    agents: Any = getattr(client.platform, "agents", ())
+    agents: Any = getattr(client.platform, "agents", None) or ()
     # `authorize` is asked about tasks that there are, and not before one is started.
     for each in () if callable(agents) else agents:
         if getattr(each, "needs_token", False):

@@ -243,7 +243,7 @@ async def test_no_credential_is_in_an_exception() -> None:
         (b"", "answered 200 with text/plain that is not JSON"),
         (b'{"name": ', "answered 200 with text/plain that is not JSON"),
         (b'{"name": 7}', "answered 200 with JSON of another shape .Expected `str`, got `int`"),
-        (b'{"more": ' + b"[" * 2000, "answered 200 with JSON that is nested too deeply"),
+        (b'{"more": ' + b"[" * 200_000, "answered 200 with JSON that is nested too deeply"),
     ],
 )
 async def test_an_unreadable_answer_is_a_decode_error(body: bytes, what: str) -> None:
