@@ -77,7 +77,11 @@ class ParrotPlatform:
     async def cancel(self, ref):
         raise UnsupportedOperation("nobody stops a parrot")
 
-    respond = end = cancel
+    async def end(self, ref):
+        raise UnsupportedOperation("a parrot forgets nothing")
+
+    async def respond(self, ref, request_id, answer):
+        raise UnsupportedOperation("a parrot asks nothing")
 
     async def list_tasks(self, agent, *, limit=None, **_):
         yield []

@@ -4,7 +4,7 @@ import asyncio
 
 from reactivex import from_future, from_iterable
 
-from rxtasks import Client
+from rxtasks import Client, ConfigurationError
 from rxtasks.local import message
 from rxtasks.operators import until_settled
 from rxtasks.platforms import Local
@@ -28,7 +28,10 @@ def decisions(task):
 
     async def decide(request):
         answer = await person(request)
-        await task.respond(request.id, answer)
+        try:
+            await task.respond(request.id, answer)
+        except ConfigurationError:  # somebody else has answered meanwhile
+            answer = "answered by others"
         return request.prompt, answer
 
     return (

@@ -24,7 +24,8 @@ def _check(name: str, target: object) -> None:
     if not callable(target):
         raise TypeError(f"{name} is a function, not {target!r:.80}")
     called = getattr(type(target), "__call__", None)  # noqa: B004 - an instance's own method
-    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(called):
-        raise TypeError(
-            f"{name} is a coroutine function, which nobody would await: use `async for` instead"
-        )
+    for each in (target, called):
+        if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
+            raise TypeError(
+                f"{name} is a coroutine function, which nobody would await: use `async for` instead"
+            )

@@ -229,6 +229,8 @@ class FakeServer:
                     left -= b"data:" in block
             if fault is not None:
                 await self._break(request, fault)
+        except ConnectionError:
+            pass  # the reader has left
         finally:
             self.open_streams -= 1
         return response

@@ -214,6 +214,23 @@ async def test_a_task_that_is_over_is_settled_for_who_comes_later() -> None:
     assert set(updates[1:]) == {TaskStatus.COMPLETED}  # the first one says that nothing is known
 
 
+async def test_a_stream_that_comes_late_does_not_tell_the_status_backwards() -> None:
+    async with gateway(AGENTS) as client:
+        task = await client.agent("echo").run("abc")
+        await task.result(timeout=5)
+        await task.send("def")
+        await asyncio.sleep(0.3)  # the turn ends while nobody observes it
+        seen: list[TaskStatus] = []
+        task.updates.subscribe(lambda u: seen.append(u.status))
+        await task.result(timeout=5)
+        await until(lambda: task._feed.state.connection == "live")
+        await asyncio.sleep(0.1)
+
+    assert seen[-1] == TaskStatus.COMPLETED
+    assert seen[seen.index(TaskStatus.COMPLETED) :].count(TaskStatus.RUNNING) == 0
+    assert seen[seen.index(TaskStatus.COMPLETED) :].count(TaskStatus.QUEUED) == 0
+
+
 async def test_what_went_before_is_no_update_for_who_comes_later() -> None:
     async with behind(Local(agents=AGENTS)) as running, Client(Gateway(running.url)) as one:
         task = await one.agent("ask").run("abc")
@@ -346,8 +363,9 @@ async def test_a_gateway_can_stand_behind_a_server() -> None:
 
 async def test_errors_are_those_of_the_platform_behind_the_server() -> None:
     async with gateway(AGENTS) as client:
-        with pytest.raises(AgentNotFound, match="there is no agent 'nobody'"):
+        with pytest.raises(AgentNotFound, match="there is no agent 'nobody'") as caught:
             await client.agent("nobody").run("x")
+        assert caught.value.status == 404
         with pytest.raises(TaskNotFound, match="nothing"):
             await client.task("nothing").poll()
         with pytest.raises(UnsupportedOperation, match="workforces"):

@@ -79,9 +79,13 @@ def from_answer(error: PlatformError) -> RxTasksError:
         error: What the HTTP client raised; its body is the beginning of the answer.
     """
     try:
-        return rebuilt(_bodies.decode(error.body).error)
+        found = rebuilt(_bodies.decode(error.body).error)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
+    else:
+        if isinstance(found, PlatformError) and found.status is None:
+            found.status = error.status
+        return found
     if error.status in (404, 405, 410):
         return PlatformError(
             f"{error}; that is no answer of an rxtasks server: is the URL right?",

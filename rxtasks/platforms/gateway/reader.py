@@ -34,10 +34,11 @@ __all__ = ["EventReader"]
 class EventReader:
     """Reads one connection.
 
-    While it is told a log from the beginning, what it hears is partly known, and partly over. So
-    deltas are kept until all of the log has been told, and given as one for each message; of the
-    updates only the last one is given, and of the faults none. Nor is a cursor given before that,
-    since a stream from there would leave out what is kept.
+    What was there before the connection comes first: it is over, and polls may have told it and
+    what came after it. So until all of that has been told, deltas are kept, and given as one for
+    each message; of the updates only the last one is given. Nor is a cursor given before that,
+    since a stream from there would leave out what is kept. Of a log that is told from its
+    beginning, no faults are given at all.
 
     Args:
         from_start: It begins with the beginning of the log.
@@ -51,7 +52,8 @@ class EventReader:
     def __init__(self, *, from_start: bool, after: str | None = None) -> None:
         self.ended: bool = False
         self.failure: RxTasksError | None = None
-        self._catching_up = from_start
+        self._catching_up = True
+        self._from_start = from_start
         self._after = after
         self._kept: dict[tuple[str, type[Delta]], list[Delta]] = {}
         self._latest: Update | None = None
@@ -77,7 +79,7 @@ class EventReader:
                 else:
                     items.append(value)  # type: ignore[arg-type]
             elif kind is Live:
-                reset = reset or self._catching_up
+                reset = reset or self._from_start
                 items += self._all_told()
             else:
                 item = self._item(value)
@@ -97,11 +99,11 @@ class EventReader:
                 self._drop(value.id)
                 return value
             case TransportFault():
-                return None if self._catching_up else value
+                return None if self._from_start else value
             case FatalFault():
-                self.failure = None if self._catching_up else value.cause
+                self.failure = None if self._from_start else value.cause
             case Reset():
-                self._catching_up = True
+                self._catching_up = self._from_start = True
                 self._kept.clear()
                 self._latest = None
             case End():
@@ -118,7 +120,7 @@ class EventReader:
         self._after = None
         (epoch, _, seq), (asked, _, last) = first.partition(b":"), after.partition(b":")
         known = epoch == asked and all(each.isdigit() and len(each) < 20 for each in (seq, last))
-        self._catching_up = known and int(seq) <= int(last)
+        self._from_start = known and int(seq) <= int(last)
 
     def _keep(self, delta: Delta) -> None:
         self._kept.setdefault((delta.id, type(delta)), []).append(delta)
@@ -131,7 +133,7 @@ class EventReader:
     def _all_told(self) -> list[Delta | Metadata]:
         kept, self._kept = self._kept, {}
         latest, self._latest = self._latest, None
-        self._catching_up = False
+        self._catching_up = self._from_start = False
         items: list[Delta | Metadata] = [
             replace(deltas[0], text="".join([each.text for each in deltas]))
             for deltas in kept.values()
