@@ -18,12 +18,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxtasks import Client, ConfigurationError, server
+from rxtasks import Client, ConfigurationError, TransportError, server
 from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.local.command import command
 from rxtasks.models import TaskStatus
 from rxtasks.platforms import Gateway, Local
-from rxtasks.platforms.base import Batch, TaskRef
+from rxtasks.platforms.base import AgentRef, Batch, TaskRef
 from rxtasks.server import Running, readers, serve
 from rxtasks.server.listener import Patience, listen
 from rxtasks.task import Task
@@ -712,6 +712,41 @@ async def test_shell_commands_are_served_with_a_token_only(hooks: Any) -> None:
                     pass
             async with serve(client, token="t", **hooks):
                 pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no table tasks"),
+        ConnectionRefusedError("the database is down"),
+        ConfigurationError("not in this plan"),
+        web.HTTPForbidden(),
+    ],
+)
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_task_that_the_application_cannot_be_told_of_is_started_once(
+    error: Exception, limited: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def started(request: web.Request, task: Task) -> None:
+        told.append(task.id)
+        raise error
+
+    hooks: dict[str, Any] = {"authorize": lambda request, task: True} if limited else {}
+    platform = Local(agents=AGENTS)
+    async with behind(platform, started=started, **hooks) as running:
+        async with Client(Gateway(running.url)) as client:
+            with pytest.raises(TransportError, match="the task has started, but") as caught:
+                await client.agent("echo").run("a")
+        found = [task async for page in platform.list_tasks(AgentRef("echo")) for task in page]
+
+    assert caught.value.maybe_accepted
+    assert [task.id for task in found] == told  # not once for each attempt of the client
+    logged = [r for r in caplog.records if r.name == "rxtasks.server" and r.exc_info is not None]
+    assert [(r.getMessage(), r.exc_info[1]) for r in logged if r.exc_info] == [
+        (f"`started` has failed for task {told[0]}, which runs all the same", error)
+    ]
 
 
 async def test_pages_of_a_listing_hold_what_one_may_see() -> None:
