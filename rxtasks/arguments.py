@@ -24,6 +24,7 @@ __all__ = [
     "check_path",
     "check_seconds",
     "check_text",
+    "check_unicode",
 ]
 
 _MOST = 1e9  # more seconds than that (30 years) make some timers overflow
@@ -46,11 +47,20 @@ def check_text(what: str, given: object, hint: str = "") -> str:
         raise _wrong(what, "a str", type(given).__name__)
     if not given.strip():
         raise ConfigurationError(f"{what} is empty{hint and ': '}{hint}")
+    check_unicode(what, given)
+    return given
+
+
+def check_unicode(what: str, text: str) -> None:
+    """Refuse a text that cannot be written down, as the name of a file that is no UTF-8.
+
+    Raises:
+        ConfigurationError: It holds half a character.
+    """
     try:
-        given.encode()
+        text.encode()
     except UnicodeEncodeError:  # whose own text shows what was given
         raise ConfigurationError(f"{what} is no Unicode text: it holds half a character") from None
-    return given
 
 
 def check_is(what: str, given: object, kind: type | tuple[type, ...], wanted: str) -> None:

@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rxtasks.arguments import check_unicode
 from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
 
-__all__ = ["Said", "check_unicode", "digest_of", "loaded", "report_id"]
+__all__ = ["Said", "digest_of", "loaded", "report_id"]
 
 
 class Said(Struct, frozen=True):
@@ -34,18 +35,6 @@ class Said(Struct, frozen=True):
     key: str | None
     digest: bytes
     webhook: str | None = None
-
-
-def check_unicode(text: str) -> None:
-    """Refuse what cannot be written down.
-
-    Raises:
-        ConfigurationError: It holds half a character.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"the text is no Unicode text: {error}") from None
 
 
 async def loaded(attachment: Attachment) -> Attachment:
@@ -71,9 +60,14 @@ async def loaded(attachment: Attachment) -> Attachment:
 
 
 def digest_of(key: str | None, *content_of_key: Any) -> bytes:
-    """Hash what comes with a key, so that the key cannot be used for something else."""
+    """Hash what comes with a key, so that the key cannot be used for something else.
+
+    Raises:
+        ConfigurationError: The key cannot be written down.
+    """
     if key is None:
         return b""
+    check_unicode("the idempotency key", key)
     content = msgspec.json.encode(content_of_key, order="deterministic")
     return hashlib.blake2b(content, digest_size=16).digest()
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from rxtasks.arguments import check_number
 from rxtasks.models import ToolStatus, Usage
@@ -60,6 +60,8 @@ def plain(value: Any, what: str) -> Any:
     Raises:
         TypeError: It cannot be written as JSON.
     """
+    if value is None or (isinstance(value, str) and value.isascii()):
+        return value
     try:
         return msgspec.json.decode(msgspec.json.encode(value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -139,6 +141,18 @@ class ToolRun(Struct, frozen=True, kw_only=True):
             _text(text, "a tool run")
         for each in (self.tool_id, self.sub_agent_id, self.sub_task_id):
             _optional(each, "each id of a tool run")
+        if not isinstance(self.status, ToolStatus):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(self.status).__name__
+            raise TypeError(f"the status of a tool run is a ToolStatus, not {kind}")
+        if not isinstance(self.errors, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(self.errors).__name__
+            raise TypeError(f"the errors of a tool run are a tuple of str, not {kind}")
+        for text in self.errors:
+            _text(text, "each error of a tool run")
+        # Copies, so that nobody can change them afterwards.
+        for name in ("params", "output"):
+            value = plain(getattr(self, name), f"the {name} of tool {self.name!r}")
+            force_setattr(self, name, value)
 
     def started(self, *, sub_task_id: str | None = None) -> ToolRun:
         """Give the state "it runs", for a run that was pending."""
@@ -147,19 +161,15 @@ class ToolRun(Struct, frozen=True, kw_only=True):
 
     def progress(self, output: Any) -> ToolRun:
         """Give the state "it runs, and this is its output so far" (all of it, not a delta)."""
-        shown = plain(output, f"the output of tool {self.name!r}")
-        return replace(self, status=ToolStatus.RUNNING, output=shown)
+        return replace(self, status=ToolStatus.RUNNING, output=output)
 
     def finished(self, *, output: Any = None) -> ToolRun:
         """Give the state "it has completed, and returned this"."""
-        shown = plain(output, f"the output of tool {self.name!r}")
-        return replace(self, status=ToolStatus.COMPLETED, output=shown)
+        return replace(self, status=ToolStatus.COMPLETED, output=output)
 
     def failed(self, *errors: str) -> ToolRun:
         """Give the state "it has failed, and this is why"."""
-        return replace(
-            self, status=ToolStatus.ERROR, errors=tuple(_text(each, "failed()") for each in errors)
-        )
+        return replace(self, status=ToolStatus.ERROR, errors=errors)
 
     def cancelled(self) -> ToolRun:
         """Give the state "it was cancelled"."""
@@ -227,7 +237,7 @@ def tool_pending(
         id=new_id("msg"),
         name=name,
         tool_id=tool_id,
-        params=plain(params, f"the params of tool {name!r}"),
+        params=params,
         sub_agent_id=sub_agent_id,
         sub_task_id=sub_task_id,
     )
