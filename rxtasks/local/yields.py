@@ -141,12 +141,8 @@ class ToolRun(Struct, frozen=True, kw_only=True):
             _text(text, "a tool run")
         for each in (self.tool_id, self.sub_agent_id, self.sub_task_id):
             _optional(each, "each id of a tool run")
-        if not isinstance(self.status, ToolStatus):  # pyright: ignore[reportUnnecessaryIsInstance]
-            kind = type(self.status).__name__
-            raise TypeError(f"the status of a tool run is a ToolStatus, not {kind}")
-        if not isinstance(self.errors, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
-            kind = type(self.errors).__name__
-            raise TypeError(f"the errors of a tool run are a tuple of str, not {kind}")
+        _of("the status of a tool run", self.status, ToolStatus)
+        _of("what holds the errors of a tool run", self.errors, tuple)
         for text in self.errors:
             _text(text, "each error of a tool run")
         # Copies, so that nobody can change them afterwards.
@@ -192,6 +188,11 @@ def _number(number: object, what: str, kind: type | tuple[type, ...]) -> None:
     if isinstance(number, bool) or not isinstance(number, kind):
         raise TypeError(f"{what} is a number, not {type(number).__name__}")
     check_number(what, number, zero=True, most=2.0**63)
+
+
+def _of(what: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"{what} is a {kind.__name__}, not a {type(given).__name__}")
 
 
 def _optional(text: object, function: str) -> None:
