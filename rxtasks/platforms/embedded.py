@@ -8,6 +8,7 @@ from rxtasks.errors import UnsupportedOperation
 from rxtasks.local.log import LogItem
 from rxtasks.local.state import TaskState
 from rxtasks.models import TaskInfo
+from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.facts import Accepted, AgentRef, Fact, Metadata, Partial, StreamItem
 
 __all__ = ["accepted", "check_kind", "facts_since", "item", "metadata", "position_of"]
@@ -25,10 +26,8 @@ def check_kind(agent: AgentRef) -> None:
 
 def position_of(state: TaskState, cursor: str | None) -> int | None:
     """Read a cursor; None for one that this log never gave."""
-    if cursor is None or not cursor.isascii() or not cursor.isdecimal():
-        return None
-    position = int(cursor)
-    return position if position <= state.log.last else None
+    position = number_of(cursor)
+    return position if position is not None and position <= state.log.last else None
 
 
 def facts_since(state: TaskState, position: int) -> Sequence[Fact]:
