@@ -135,9 +135,11 @@ class Local:
 
         To be called once for each `open`.
         """
-        await self._host.leave()
-        if not self._host.is_open:
-            await self._reports.aclose()
+        try:
+            await self._host.leave()
+        finally:  # whoever leaves may be cancelled meanwhile
+            if not self._host.is_open:
+                await self._reports.aclose()
 
     async def drain(self, seconds: float, *, cancel: bool = False) -> None:
         """Wait so many seconds at most until nothing runs; with `cancel`, then cancel the rest."""
@@ -202,8 +204,7 @@ class Local:
         info = metadata(state.info) if want.info else None
         if not want.messages:
             return Snapshot(info=info)
-        since = position_of(state, cursor) or 0
-        facts = facts_since(state, since)
+        facts = facts_since(state, position_of(state, cursor) or 0)
         here = str(state.log.last)
         # Without the metadata a stream from here would leave out the status that stands now.
         return Snapshot(
@@ -297,8 +298,7 @@ class Local:
         query = Query(agent_id=agent.id, status=status, search=search, sort=sort, limit=limit)
         found = await self._host.list(query)
         for start in range(0, len(found), _PAGE):
-            page = found[start : start + _PAGE]
-            yield [Listed(id=info.id, info=metadata(info)) for info in page]
+            yield [Listed(id=each.id, info=metadata(each)) for each in found[start : start + _PAGE]]
 
     async def prune(self, *, older_than: timedelta) -> int:
         """Delete the tasks at rest that have not changed for so long; say how many there were.

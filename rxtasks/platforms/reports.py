@@ -150,14 +150,19 @@ class Reports:
 
     async def aclose(self) -> None:
         """Report what has settled, and let the sender try for a few seconds."""
-        if self._watched:
-            _, left = await asyncio.wait(tuple(self._watched.values()), timeout=_CLOSING)
+        try:
+            if self._watched:
+                await asyncio.wait(tuple(self._watched.values()), timeout=_CLOSING)
+        finally:
+            left = tuple(self._watched.values())
             for task in left:
                 task.cancel()
-            if left:
-                await asyncio.wait(left)
-        if self._sender is not None:
-            await self._sender.aclose()
+            try:
+                if left:
+                    await asyncio.wait(left)
+            finally:
+                if self._sender is not None:
+                    await self._sender.aclose()
 
     def _sending(self) -> WebhookSender:
         if self._sender is None:
