@@ -512,6 +512,29 @@ async def stubborn(ctx: Context):
     await asyncio.sleep(60)
 
 
+async def test_a_block_that_is_cancelled_lets_what_runs_end_and_cancels_the_rest() -> None:
+    local = Local(agents=AGENTS)
+    tasks: list[Task] = []
+    served = asyncio.Event()
+
+    async def serving() -> None:
+        async with serve(client, grace=1.0, cancel_running=True):
+            tasks.extend([await client.agent(name).run("go") for name in ("short", "ask")])
+            served.set()
+            await asyncio.sleep(300)
+
+    async with Client(local) as client:
+        running = asyncio.create_task(serving())
+        await served.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not local._host.runner._running
+        ends = [(await task.result(timeout=5)).status for task in tasks]
+
+    assert ends == ["completed", "cancelled"]
+
+
 class Late(Local):
     """Tells everything a while later."""
 
