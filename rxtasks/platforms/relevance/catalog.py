@@ -148,8 +148,9 @@ async def agent_tasks(
             if each.metadata.knowledge_set
         ]
         # Tasks that were started meanwhile move those of the last page onto this one.
-        yield [each for each in page if each.id not in before]
-        left = None if left is None else left - len(page)
+        new = [each for each in page if each.id not in before]
+        yield new
+        left = None if left is None else left - len(new)
         if len(answer.results) < size or (left is not None and left <= 0):
             return
         before = {each.id for each in page}
