@@ -161,7 +161,8 @@ def files_open() -> int:
 
 async def test_who_is_cancelled_before_the_command_begins_leaves_no_pipe_open() -> None:
     async def begin() -> None:
-        async with aclosing(command()(Context("true"))) as running:
+        agent: Any = command()
+        async with aclosing(agent(Context("true"))) as running:
             async for _ in running:
                 pass
 
