@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rxtasks.arguments import check_unicode
-from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
+from rxtasks.models.content import content_of
 
 __all__ = ["Said", "digest_of", "loaded", "report_id"]
 
@@ -43,19 +41,7 @@ async def loaded(attachment: Attachment) -> Attachment:
     Raises:
         ConfigurationError: It is not exactly one of data, path and URL, or cannot be read.
     """
-    given = (attachment.data, attachment.path, attachment.url)
-    if sum(each is not None for each in given) != 1:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} needs exactly one of data, path and url"
-        )
-    if attachment.path is None:
-        return attachment
-    try:
-        data = await asyncio.to_thread(Path(attachment.path).read_bytes)
-    except OSError as error:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} cannot be read: {error.strerror}"
-        ) from error
+    data = await content_of(attachment)
     return replace(attachment, data=data, path=None)
 
 
