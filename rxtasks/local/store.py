@@ -85,6 +85,7 @@ class Store:
         self._last = datetime.min.replace(tzinfo=UTC)
         self._tasks: dict[str, TaskState] = {}
         self._keys: dict[str, KeyUse] = {}
+        self._taken: dict[str, list[str]] = {}  # the keys of each task that has any
 
     def now(self) -> datetime:
         """Read the clock; every reading is later than all before, by a microsecond at least.
@@ -146,7 +147,7 @@ class Store:
         state = self.get(task_id)
         del self._tasks[task_id]
         state.removed = True
-        for key in [key for key, use in self._keys.items() if use.task_id == task_id]:
+        for key in self._taken.pop(task_id, ()):
             del self._keys[key]
         return state
 
@@ -167,6 +168,7 @@ class Store:
         """Remember what a key was used for."""
         if key is not None:
             self._keys[key] = use
+            self._taken.setdefault(use.task_id, []).append(key)
 
     def list(self, query: Query) -> Sequence[TaskInfo]:
         """List an agent's tasks."""
