@@ -25,14 +25,8 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
-from rxtasks.platforms.embedded import (
-    accepted,
-    check_kind,
-    facts_since,
-    item,
-    metadata,
-    position_of,
-)
+from rxtasks.platforms.embedded import accepted, check_kind, facts_since, item, position_of
+from rxtasks.platforms.known import metadata_of
 from rxtasks.platforms.reports import Reports
 
 if TYPE_CHECKING:
@@ -201,7 +195,7 @@ class Local:
             TaskNotFound: There is no such task.
         """
         state = await self._state(ref)
-        info = metadata(state.info) if want.info else None
+        info = metadata_of(state.info) if want.info else None
         if not want.messages:
             return Snapshot(info=info)
         facts = facts_since(state, position_of(state, cursor) or 0)
@@ -298,7 +292,8 @@ class Local:
         query = Query(agent_id=agent.id, status=status, search=search, sort=sort, limit=limit)
         found = await self._host.list(query)
         for start in range(0, len(found), _PAGE):
-            yield [Listed(id=each.id, info=metadata(each)) for each in found[start : start + _PAGE]]
+            page = found[start : start + _PAGE]
+            yield [Listed(id=each.id, info=metadata_of(each)) for each in page]
 
     async def prune(self, *, older_than: timedelta) -> int:
         """Delete the tasks at rest that have not changed for so long; say how many there were.

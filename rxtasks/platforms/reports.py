@@ -17,8 +17,9 @@ from rxtasks.errors import ConfigurationError, RxTasksError, UnsupportedOperatio
 from rxtasks.local.inputs import report_id
 from rxtasks.local.state import TaskState
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
-from rxtasks.platforms.embedded import item, metadata
+from rxtasks.platforms.embedded import item
 from rxtasks.platforms.facts import AgentRef, Batch, Metadata, StreamItem, TaskRef
+from rxtasks.platforms.known import metadata_of
 
 if TYPE_CHECKING:
     from rxtasks.local.disk.outbox import Report
@@ -136,7 +137,7 @@ class Reports:
         outcome = _Outcome()
         outcome.take(map(item, state.log.after(0)[1]))
         ref = TaskRef(state.id, AgentRef(state.agent_id))
-        return _written(ref, metadata(state.info), outcome)
+        return _written(ref, metadata_of(state.info), outcome)
 
     async def attempt(self, report: Report) -> float | None:
         """Try once to deliver; give the seconds until it is to be tried again, None: it is over."""

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 from rxtasks.client import AgentHandle
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.cursors import number_of
-from rxtasks.platforms.gateway.bodies import TaskBody, TaskPage, metadata_of
+from rxtasks.platforms.gateway.bodies import TaskBody, TaskPage
+from rxtasks.platforms.known import metadata_of
 from rxtasks.task import Task
 
 __all__ = ["ListQuery", "page_of"]

@@ -26,9 +26,9 @@ from rxtasks.platforms.gateway.bodies import (
     Started,
     StartRequest,
     TaskBody,
-    metadata_of,
 )
 from rxtasks.platforms.gateway.events import encode
+from rxtasks.platforms.known import metadata_of
 from rxtasks.server.access import Access
 from rxtasks.server.answers import Handler, answer, read_body, read_query
 from rxtasks.server.gate import PUBLIC
