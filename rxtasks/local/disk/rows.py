@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rxtasks.arguments import order_of
 from rxtasks.errors import DecodeError
 from rxtasks.local.log import LogItem
 from rxtasks.local.state import TaskState
@@ -234,8 +235,9 @@ def listed(db: sqlite3.Connection, query: Query) -> Sequence[TaskInfo]:
         where, given = f"{where} AND status = ?", [*given, query.status.value]
     if query.search is not None:
         where, given = f"{where} AND instr(search, ?)", [*given, query.search.casefold()]
-    column = "updated" if query.by == "updated_at" else "created"
-    order = "DESC" if query.newest_first else "ASC"
+    time, newest_first = order_of(query.order)
+    column = "updated" if time == "updated_at" else "created"
+    order = "DESC" if newest_first else "ASC"
     limit = -1 if query.limit is None else query.limit
     found = db.execute(
         f"SELECT info FROM tasks WHERE {where} ORDER BY {column} {order} LIMIT ?",  # noqa: S608
