@@ -24,6 +24,8 @@ __all__ = [
     "check_path",
     "check_seconds",
     "check_text",
+    "check_unicode",
+    "order_of",
 ]
 
 _MOST = 1e9  # more seconds than that (30 years) make some timers overflow
@@ -46,11 +48,20 @@ def check_text(what: str, given: object, hint: str = "") -> str:
         raise _wrong(what, "a str", type(given).__name__)
     if not given.strip():
         raise ConfigurationError(f"{what} is empty{hint and ': '}{hint}")
+    check_unicode(what, given)
+    return given
+
+
+def check_unicode(what: str, text: str) -> None:
+    """Refuse a text that cannot be written down, as the name of a file that is no UTF-8.
+
+    Raises:
+        ConfigurationError: It holds half a character.
+    """
     try:
-        given.encode()
+        text.encode()
     except UnicodeEncodeError:  # whose own text shows what was given
         raise ConfigurationError(f"{what} is no Unicode text: it holds half a character") from None
-    return given
 
 
 def check_is(what: str, given: object, kind: type | tuple[type, ...], wanted: str) -> None:
@@ -116,6 +127,21 @@ def check_choice(what: str, given: object, choices: Sequence[str]) -> None:
     if not isinstance(given, str) or given not in choices:
         known = " or ".join(f'"{choice}"' for choice in choices)
         raise _wrong(what, known, f"{given!r:.80}")
+
+
+def order_of(sort: str) -> tuple[str, bool]:
+    """Read the order of a list: by which time, and whether the latest comes first.
+
+    Raises:
+        ConfigurationError: There is no such order.
+    """
+    time = sort.removeprefix("-")
+    if time not in ("created_at", "updated_at"):
+        raise ConfigurationError(
+            f"there is no order {sort!r:.80}; there are created_at, -created_at, updated_at and "
+            "-updated_at"
+        )
+    return time, sort.startswith("-")
 
 
 def check_count(what: str, given: object, *, least: int = 1, optional: bool = False) -> None:

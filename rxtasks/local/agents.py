@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from rxtasks.arguments import check_unicode
 from rxtasks.errors import AgentNotFound, ConfigurationError
 from rxtasks.local.context import Context
 from rxtasks.local.yields import Yield
@@ -57,6 +58,7 @@ def _is_mapping(given: object) -> bool:
 def _check(name: object, agent: object) -> None:
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"an agent goes by a text, not by {name!r}: {_FORM}")
+    check_unicode("the name of an agent", name)
     function = agent
     if not inspect.isasyncgenfunction(agent):
         function = getattr(agent, "__call__", None)  # noqa: B004 - the method itself is wanted

@@ -126,26 +126,28 @@ async def _running(
     here, there = os.pipe()
     reader = asyncio.StreamReader(limit=_CHUNK)
     protocol = asyncio.StreamReaderProtocol(reader)
-    pipe, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(here, "rb", buffering=0))
-    try:
+    with os.fdopen(there, "wb", buffering=0) as output:
+        pipe, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(here, "rb", buffering=0))
         try:
             process = await asyncio.create_subprocess_shell(
                 text,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=there,
-                stderr=there,
+                stdout=output,
+                stderr=output,
                 cwd=cwd,
                 env=env,
                 start_new_session=True,
             )
-        finally:
-            os.close(there)
-        try:
-            yield process, reader
-        finally:
-            await _end_group(process, grace)
+        except BaseException:
+            pipe.close()
+            raise
+    try:
+        yield process, reader
     finally:
-        pipe.close()
+        try:
+            await _end_group(process, grace)
+        finally:
+            pipe.close()
 
 
 async def _reading(

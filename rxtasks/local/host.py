@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
+from rxtasks.arguments import check_unicode
 from rxtasks.errors import ClientClosed, ConfigurationError, TaskNotFound
 from rxtasks.local.agents import Agent, not_found
-from rxtasks.local.inputs import Said, check_unicode, digest_of, loaded
+from rxtasks.local.inputs import Said, digest_of, loaded
 from rxtasks.local.limits import Limits
 from rxtasks.local.runner import Runner
 from rxtasks.local.state import TaskState
@@ -139,7 +140,7 @@ class Host:
     ) -> KeyUse:
         """Start a task, unless the key was used before."""
         self.check_open()
-        check_unicode(text)
+        check_unicode("the text", text)
         self.check_agent(agent_id)
         try:
             plain_options = plain(dict(options), "the options of run()")
@@ -154,7 +155,7 @@ class Host:
         self, state: TaskState, text: str, attachments: Sequence[Attachment], key: str | None
     ) -> KeyUse:
         """Accept a follow-up message, unless the key was used before."""
-        check_unicode(text)
+        check_unicode("the text", text)
         files = [await loaded(each) for each in attachments]
         state = await self.find(state.id)  # it may have been deleted meanwhile
         digest = digest_of(key, "send", state.id, text, files, None)

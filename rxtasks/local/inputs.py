@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rxtasks.errors import ConfigurationError
+from rxtasks.arguments import check_unicode
 from rxtasks.models import Attachment
+from rxtasks.models.content import content_of
 
-__all__ = ["Said", "check_unicode", "digest_of", "loaded", "report_id"]
+__all__ = ["Said", "digest_of", "loaded", "report_id"]
 
 
 class Said(Struct, frozen=True):
@@ -36,44 +35,25 @@ class Said(Struct, frozen=True):
     webhook: str | None = None
 
 
-def check_unicode(text: str) -> None:
-    """Refuse what cannot be written down.
-
-    Raises:
-        ConfigurationError: It holds half a character.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"the text is no Unicode text: {error}") from None
-
-
 async def loaded(attachment: Attachment) -> Attachment:
     """Give an attachment whose bytes are at hand, if they are on this machine.
 
     Raises:
         ConfigurationError: It is not exactly one of data, path and URL, or cannot be read.
     """
-    given = (attachment.data, attachment.path, attachment.url)
-    if sum(each is not None for each in given) != 1:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} needs exactly one of data, path and url"
-        )
-    if attachment.path is None:
-        return attachment
-    try:
-        data = await asyncio.to_thread(Path(attachment.path).read_bytes)
-    except OSError as error:
-        raise ConfigurationError(
-            f"attachment {attachment.name!r} cannot be read: {error.strerror}"
-        ) from error
+    data = await content_of(attachment)
     return replace(attachment, data=data, path=None)
 
 
 def digest_of(key: str | None, *content_of_key: Any) -> bytes:
-    """Hash what comes with a key, so that the key cannot be used for something else."""
+    """Hash what comes with a key, so that the key cannot be used for something else.
+
+    Raises:
+        ConfigurationError: The key cannot be written down.
+    """
     if key is None:
         return b""
+    check_unicode("the idempotency key", key)
     content = msgspec.json.encode(content_of_key, order="deterministic")
     return hashlib.blake2b(content, digest_size=16).digest()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from rxtasks.arguments import check_callable
+from rxtasks.arguments import check_callable, order_of
 from rxtasks.errors import ConfigurationError, TaskNotFound
 from rxtasks.local.state import TICK, TaskState
 from rxtasks.local.yields import new_id
@@ -59,21 +59,12 @@ class Query(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: There is no such order.
         """
-        if self.by not in ("created_at", "updated_at"):
-            raise ConfigurationError(
-                f"tasks cannot be sorted by {self.sort!r}; there are 'created_at', "
-                "'-created_at', 'updated_at' and '-updated_at'"
-            )
+        order_of(self.order)
 
     @property
-    def by(self) -> str:
-        """By which time they are sorted."""
-        return "created_at" if self.sort is None else self.sort.removeprefix("-")
-
-    @property
-    def newest_first(self) -> bool:
-        """Whether the latest time comes first."""
-        return self.sort is None or self.sort.startswith("-")
+    def order(self) -> str:
+        """In which order they come, whether one was asked for or not."""
+        return self.sort or "-created_at"
 
 
 class Store:
@@ -85,6 +76,7 @@ class Store:
         self._last = datetime.min.replace(tzinfo=UTC)
         self._tasks: dict[str, TaskState] = {}
         self._keys: dict[str, KeyUse] = {}
+        self._taken: dict[str, list[str]] = {}  # the keys of each task that has any
 
     def now(self) -> datetime:
         """Read the clock; every reading is later than all before, by a microsecond at least.
@@ -146,7 +138,7 @@ class Store:
         state = self.get(task_id)
         del self._tasks[task_id]
         state.removed = True
-        for key in [key for key, use in self._keys.items() if use.task_id == task_id]:
+        for key in self._taken.pop(task_id, ()):
             del self._keys[key]
         return state
 
@@ -167,6 +159,7 @@ class Store:
         """Remember what a key was used for."""
         if key is not None:
             self._keys[key] = use
+            self._taken.setdefault(use.task_id, []).append(key)
 
     def list(self, query: Query) -> Sequence[TaskInfo]:
         """List an agent's tasks."""
@@ -178,10 +171,11 @@ class Store:
             and (query.status is None or state.info.status == query.status)
             and (wanted is None or wanted in searchable(state))
         ]
-        by_update = query.by == "updated_at"
+        time, newest_first = order_of(query.order)
+        by_update = time == "updated_at"
         found.sort(
             key=lambda state: state.updated_at if by_update else state.created_at,
-            reverse=query.newest_first,
+            reverse=newest_first,
         )
         return [state.info for state in found[: query.limit]]
 

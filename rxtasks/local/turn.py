@@ -7,6 +7,8 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import cast
 
+from msgspec.structs import replace
+
 from rxtasks.errors import ConfigurationError
 from rxtasks.local.agents import Agent
 from rxtasks.local.context import Context, check_answer
@@ -132,27 +134,26 @@ class Turn:
 
     def _take_tool(self, run: ToolRun) -> None:
         old = self.state.find(run.id)
+        new = ToolMessage(
+            id=run.id,
+            name=run.name,
+            tool_id=run.tool_id,
+            status=run.status,
+            params=run.params,
+            output=run.output,
+            errors=run.errors,
+            sub_agent_id=run.sub_agent_id,
+            sub_task_id=run.sub_task_id,
+        )
         if isinstance(old, ToolMessage):
-            if _as_run(old) == run:
+            if replace(new, created_at=old.created_at, revision=old.revision) == old:
                 return
             if old.status.is_final or _RANK[run.status] < _RANK[old.status]:
                 raise ValueError(
                     f"the run of tool {run.name!r} is {old.status.value}, "
                     f"it cannot be {run.status.value} after that"
                 )
-        self.state.put(
-            ToolMessage(
-                id=run.id,
-                name=run.name,
-                tool_id=run.tool_id,
-                status=run.status,
-                params=run.params,
-                output=run.output,
-                errors=run.errors,
-                sub_agent_id=run.sub_agent_id,
-                sub_task_id=run.sub_task_id,
-            )
-        )
+        self.state.put(new)
 
     # ------------------------------------------------------------------ questions
 
@@ -238,20 +239,6 @@ def no_request(state: TaskState, request_id: str) -> ConfigurationError:
     known = ", ".join(repr(each.id) for each in state.info.requests) or "none"
     return ConfigurationError(
         f"task {state.id} has no open request {request_id!r} (any more); open: {known}"
-    )
-
-
-def _as_run(tool: ToolMessage) -> ToolRun:
-    return ToolRun(
-        id=tool.id,
-        name=tool.name,
-        tool_id=tool.tool_id,
-        status=tool.status,
-        params=tool.params,
-        output=tool.output,
-        errors=tool.errors,
-        sub_agent_id=tool.sub_agent_id,
-        sub_task_id=tool.sub_task_id,
     )
 
 

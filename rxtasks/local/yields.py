@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from rxtasks.arguments import check_number
 from rxtasks.models import ToolStatus, Usage
@@ -60,6 +60,8 @@ def plain(value: Any, what: str) -> Any:
     Raises:
         TypeError: It cannot be written as JSON.
     """
+    if value is None or (isinstance(value, str) and value.isascii()):
+        return value
     try:
         return msgspec.json.decode(msgspec.json.encode(value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -139,6 +141,14 @@ class ToolRun(Struct, frozen=True, kw_only=True):
             _text(text, "a tool run")
         for each in (self.tool_id, self.sub_agent_id, self.sub_task_id):
             _optional(each, "each id of a tool run")
+        _of("the status of a tool run", self.status, ToolStatus)
+        _of("what holds the errors of a tool run", self.errors, tuple)
+        for text in self.errors:
+            _text(text, "each error of a tool run")
+        # Copies, so that nobody can change them afterwards.
+        for name in ("params", "output"):
+            value = plain(getattr(self, name), f"the {name} of tool {self.name!r}")
+            force_setattr(self, name, value)
 
     def started(self, *, sub_task_id: str | None = None) -> ToolRun:
         """Give the state "it runs", for a run that was pending."""
@@ -147,19 +157,15 @@ class ToolRun(Struct, frozen=True, kw_only=True):
 
     def progress(self, output: Any) -> ToolRun:
         """Give the state "it runs, and this is its output so far" (all of it, not a delta)."""
-        shown = plain(output, f"the output of tool {self.name!r}")
-        return replace(self, status=ToolStatus.RUNNING, output=shown)
+        return replace(self, status=ToolStatus.RUNNING, output=output)
 
     def finished(self, *, output: Any = None) -> ToolRun:
         """Give the state "it has completed, and returned this"."""
-        shown = plain(output, f"the output of tool {self.name!r}")
-        return replace(self, status=ToolStatus.COMPLETED, output=shown)
+        return replace(self, status=ToolStatus.COMPLETED, output=output)
 
     def failed(self, *errors: str) -> ToolRun:
         """Give the state "it has failed, and this is why"."""
-        return replace(
-            self, status=ToolStatus.ERROR, errors=tuple(_text(each, "failed()") for each in errors)
-        )
+        return replace(self, status=ToolStatus.ERROR, errors=errors)
 
     def cancelled(self) -> ToolRun:
         """Give the state "it was cancelled"."""
@@ -182,6 +188,11 @@ def _number(number: object, what: str, kind: type | tuple[type, ...]) -> None:
     if isinstance(number, bool) or not isinstance(number, kind):
         raise TypeError(f"{what} is a number, not {type(number).__name__}")
     check_number(what, number, zero=True, most=2.0**63)
+
+
+def _of(what: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"{what} is a {kind.__name__}, not a {type(given).__name__}")
 
 
 def _optional(text: object, function: str) -> None:
@@ -227,7 +238,7 @@ def tool_pending(
         id=new_id("msg"),
         name=name,
         tool_id=tool_id,
-        params=plain(params, f"the params of tool {name!r}"),
+        params=params,
         sub_agent_id=sub_agent_id,
         sub_task_id=sub_task_id,
     )

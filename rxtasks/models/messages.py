@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from rxtasks.arguments import check_is, check_path
+from rxtasks.arguments import check_is, check_path, check_unicode
 from rxtasks.errors import ConfigurationError
 from rxtasks.models.words import TaskStatus, ToolStatus
 
@@ -43,7 +43,7 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         url: Where the platform finds a file that is already uploaded.
 
     Raises:
-        ConfigurationError: A field is of another type.
+        ConfigurationError: A field is of another type, or a text that is no Unicode.
     """
 
     name: str
@@ -73,8 +73,10 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.path is not None:
             force_setattr(self, "path", check_path(f"the path {what}", self.path))
         check_is(f"the name {what}", self.name, str, "a str")
+        check_unicode(f"the name {what}", self.name)
         for field, text in ("content type", self.content_type), ("URL", self.url):
             check_is(f"the {field} {what}", text, (str, NoneType), "a str")
+            check_unicode(f"the {field} {what}", text or "")
 
 
 def _as_bytes(what: str, data: object) -> bytes | None:

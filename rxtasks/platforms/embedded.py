@@ -8,9 +8,11 @@ from rxtasks.errors import UnsupportedOperation
 from rxtasks.local.log import LogItem
 from rxtasks.local.state import TaskState
 from rxtasks.models import TaskInfo
-from rxtasks.platforms.facts import Accepted, AgentRef, Fact, Metadata, Partial, StreamItem
+from rxtasks.platforms.cursors import number_of
+from rxtasks.platforms.facts import Accepted, AgentRef, Fact, Partial, StreamItem
+from rxtasks.platforms.known import metadata_of
 
-__all__ = ["accepted", "check_kind", "facts_since", "item", "metadata", "position_of"]
+__all__ = ["accepted", "check_kind", "facts_since", "item", "position_of"]
 
 
 def check_kind(agent: AgentRef) -> None:
@@ -25,10 +27,8 @@ def check_kind(agent: AgentRef) -> None:
 
 def position_of(state: TaskState, cursor: str | None) -> int | None:
     """Read a cursor; None for one that this log never gave."""
-    if cursor is None or not cursor.isascii() or not cursor.isdecimal():
-        return None
-    position = int(cursor)
-    return position if position <= state.log.last else None
+    position = number_of(cursor)
+    return position if position is not None and position <= state.log.last else None
 
 
 def facts_since(state: TaskState, position: int) -> Sequence[Fact]:
@@ -47,22 +47,6 @@ def facts_since(state: TaskState, position: int) -> Sequence[Fact]:
     return facts
 
 
-def metadata(info: TaskInfo) -> Metadata:
-    """Tell what is known of a task."""
-    return Metadata(
-        platform_state=info.platform_state,
-        status=info.status,
-        name=info.name,
-        agent_id=info.agent_id,
-        created_at=info.created_at,
-        updated_at=info.updated_at,
-        requests=info.requests,
-        turn=info.turn,
-        usage=info.usage,
-        cost=info.cost,
-    )
-
-
 def accepted(state: TaskState, turn: int) -> Accepted:
     """Tell that a turn was accepted."""
     message = state.input(turn)
@@ -71,10 +55,10 @@ def accepted(state: TaskState, turn: int) -> Accepted:
         message_id=message.id,
         turn=turn,
         at=message.created_at,
-        info=metadata(state.info),
+        info=metadata_of(state.info),
     )
 
 
 def item(entry: LogItem) -> StreamItem:
     """Tell an entry of a log."""
-    return metadata(entry) if isinstance(entry, TaskInfo) else entry
+    return metadata_of(entry) if isinstance(entry, TaskInfo) else entry

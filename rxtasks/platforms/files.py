@@ -11,6 +11,7 @@ from typing import TypeAlias
 from rxtasks.arguments import check_callable
 from rxtasks.errors import ConfigurationError, TransportError
 from rxtasks.models import Attachment
+from rxtasks.models.content import check_source, unreadable
 
 __all__ = ["Progress", "content_type", "patience", "reading", "size_of"]
 
@@ -43,11 +44,7 @@ async def size_of(attachment: Attachment) -> int | None:
         ConfigurationError: It is not exactly one of bytes, a path and a URL, or the file cannot be
             read.
     """
-    given = (attachment.data, attachment.path, attachment.url)
-    if sum(each is not None for each in given) != 1:
-        raise ConfigurationError(
-            f"the attachment {attachment.name!r} needs exactly one of data, path and url"
-        )
+    check_source(attachment)
     if attachment.url is not None:
         return None
     if attachment.path is None:
@@ -55,7 +52,7 @@ async def size_of(attachment: Attachment) -> int | None:
     try:
         found = await asyncio.to_thread(attachment.path.stat)
     except OSError as error:
-        raise _unreadable(attachment, error) from error
+        raise unreadable(attachment, error) from error
     return found.st_size
 
 
@@ -136,7 +133,7 @@ async def _pieces(attachment: Attachment) -> AsyncGenerator[bytes, None]:
             while piece := await asyncio.to_thread(file.read, _CHUNK):
                 yield piece
     except OSError as error:
-        raise _unreadable(attachment, error) from error
+        raise unreadable(attachment, error) from error
 
 
 def _tell(progress: Progress | None, attachment: Attachment, sent: int, size: int) -> None:
@@ -148,11 +145,6 @@ def _tell(progress: Progress | None, attachment: Attachment, sent: int, size: in
         asyncio.get_running_loop().call_exception_handler(
             {"message": "the progress callback of an upload has failed", "exception": error}
         )
-
-
-def _unreadable(attachment: Attachment, error: OSError) -> ConfigurationError:
-    why = error.strerror or type(error).__name__
-    return ConfigurationError(f"the attachment {attachment.name!r} cannot be read: {why}")
 
 
 def _changed(attachment: Attachment) -> ConfigurationError:

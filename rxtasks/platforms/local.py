@@ -25,14 +25,8 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
-from rxtasks.platforms.embedded import (
-    accepted,
-    check_kind,
-    facts_since,
-    item,
-    metadata,
-    position_of,
-)
+from rxtasks.platforms.embedded import accepted, check_kind, facts_since, item, position_of
+from rxtasks.platforms.known import metadata_of
 from rxtasks.platforms.reports import Reports
 
 if TYPE_CHECKING:
@@ -135,9 +129,11 @@ class Local:
 
         To be called once for each `open`.
         """
-        await self._host.leave()
-        if not self._host.is_open:
-            await self._reports.aclose()
+        try:
+            await self._host.leave()
+        finally:  # whoever leaves may be cancelled meanwhile
+            if not self._host.is_open:
+                await self._reports.aclose()
 
     async def drain(self, seconds: float, *, cancel: bool = False) -> None:
         """Wait so many seconds at most until nothing runs; with `cancel`, then cancel the rest."""
@@ -199,11 +195,10 @@ class Local:
             TaskNotFound: There is no such task.
         """
         state = await self._state(ref)
-        info = metadata(state.info) if want.info else None
+        info = metadata_of(state.info) if want.info else None
         if not want.messages:
             return Snapshot(info=info)
-        since = position_of(state, cursor) or 0
-        facts = facts_since(state, since)
+        facts = facts_since(state, position_of(state, cursor) or 0)
         here = str(state.log.last)
         # Without the metadata a stream from here would leave out the status that stands now.
         return Snapshot(
@@ -298,7 +293,7 @@ class Local:
         found = await self._host.list(query)
         for start in range(0, len(found), _PAGE):
             page = found[start : start + _PAGE]
-            yield [Listed(id=info.id, info=metadata(info)) for info in page]
+            yield [Listed(id=each.id, info=metadata_of(each)) for each in page]
 
     async def prune(self, *, older_than: timedelta) -> int:
         """Delete the tasks at rest that have not changed for so long; say how many there were.

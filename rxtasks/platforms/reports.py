@@ -17,8 +17,9 @@ from rxtasks.errors import ConfigurationError, RxTasksError, UnsupportedOperatio
 from rxtasks.local.inputs import report_id
 from rxtasks.local.state import TaskState
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
-from rxtasks.platforms.embedded import item, metadata
+from rxtasks.platforms.embedded import item
 from rxtasks.platforms.facts import AgentRef, Batch, Metadata, StreamItem, TaskRef
+from rxtasks.platforms.known import metadata_of
 
 if TYPE_CHECKING:
     from rxtasks.local.disk.outbox import Report
@@ -136,7 +137,7 @@ class Reports:
         outcome = _Outcome()
         outcome.take(map(item, state.log.after(0)[1]))
         ref = TaskRef(state.id, AgentRef(state.agent_id))
-        return _written(ref, metadata(state.info), outcome)
+        return _written(ref, metadata_of(state.info), outcome)
 
     async def attempt(self, report: Report) -> float | None:
         """Try once to deliver; give the seconds until it is to be tried again, None: it is over."""
@@ -150,14 +151,19 @@ class Reports:
 
     async def aclose(self) -> None:
         """Report what has settled, and let the sender try for a few seconds."""
-        if self._watched:
-            _, left = await asyncio.wait(tuple(self._watched.values()), timeout=_CLOSING)
+        try:
+            if self._watched:
+                await asyncio.wait(tuple(self._watched.values()), timeout=_CLOSING)
+        finally:
+            left = tuple(self._watched.values())
             for task in left:
                 task.cancel()
-            if left:
-                await asyncio.wait(left)
-        if self._sender is not None:
-            await self._sender.aclose()
+            try:
+                if left:
+                    await asyncio.wait(left)
+            finally:
+                if self._sender is not None:
+                    await self._sender.aclose()
 
     def _sending(self) -> WebhookSender:
         if self._sender is None:

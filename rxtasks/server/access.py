@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from aiohttp import web
 
 from rxtasks.arguments import check_callable
-from rxtasks.errors import TaskNotFound
+from rxtasks.errors import TaskNotFound, TransportError
 from rxtasks.task import Task
 
 __all__ = ["Access", "Authorize", "Started"]
+
+_logger = logging.getLogger("rxtasks.server")
 
 Authorize: TypeAlias = Callable[[web.Request, Task], bool | Awaitable[bool]]
 """Says whether who makes this request may see and change this task."""
 
 Started: TypeAlias = Callable[[web.Request, Task], Awaitable[None] | None]
-"""Is told which task this request has started, before anybody else can know of it."""
+"""Is told which task this request has started, before anybody else can know of it.
+
+What it raises is logged, and answered as an error that may have been accepted: the task runs."""
 
 
 class Access:
@@ -52,8 +57,22 @@ class Access:
             raise TaskNotFound("there is no such task, or it is not yours", status=404)
 
     async def started(self, request: web.Request, task: Task) -> None:
-        """Tell that a request has started a task."""
-        if self._started is not None:
+        """Tell that a request has started a task.
+
+        Raises:
+            TransportError: The application has failed at that. The task has started nevertheless:
+                a request that is repeated must not start another one.
+        """
+        if self._started is None:
+            return
+        try:
             told = self._started(request, task)
             if inspect.isawaitable(told):
                 await told
+        except Exception as error:
+            _logger.exception("`started` has failed for task %s, which runs all the same", task.id)
+            raise TransportError(
+                "the task has started, but the application could not be told of it; "
+                "the log of the server says why",
+                maybe_accepted=True,
+            ) from error

@@ -79,7 +79,7 @@ def app(
         allowed_hosts: Further names of the server; "*" for any, behind a proxy that checks.
         allowed_origins: Origins of pages that may use it besides its own (CORS).
         authorize: Says True if a request may see and change a task; others get 404.
-        started: Is told of each task that a request has started, before the answer is sent.
+        started: Is told of each task that a request has started, before the answer; see `Started`.
         heartbeat: Seconds of silence on a stream after which a comment is sent.
         max_lag: Seconds that a reader may let a write wait before it has to come back for more.
         max_body: Bytes that the body of a request may have.

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from rxtasks.models import TaskUpdate
+from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.gateway.events import encode, frame, update_of
 from rxtasks.streams.entry import EVENTS, Entry
 from rxtasks.streams.log import TaskLog
@@ -97,6 +98,5 @@ def position_in(log: TaskLog, last_event_id: str | None) -> int | None:
     if last_event_id is None:
         return 0
     epoch, _, seq = last_event_id.partition(":")
-    if epoch != log.epoch or not (seq.isascii() and seq.isdecimal() and len(seq) < 20):
-        return None
-    return int(seq) if int(seq) <= log.tail else None
+    position = number_of(seq) if epoch == log.epoch else None
+    return position if position is not None and position <= log.tail else None

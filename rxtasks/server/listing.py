@@ -10,7 +10,9 @@ from msgspec import Meta, Struct
 
 from rxtasks.client import AgentHandle
 from rxtasks.errors import ConfigurationError
-from rxtasks.platforms.gateway.bodies import TaskBody, TaskPage, metadata_of
+from rxtasks.platforms.cursors import number_of
+from rxtasks.platforms.gateway.bodies import TaskBody, TaskPage
+from rxtasks.platforms.known import metadata_of
 from rxtasks.task import Task
 
 __all__ = ["ListQuery", "page_of"]
@@ -71,9 +73,10 @@ def _read(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 0, None
     skip, dot, last = cursor.partition(".")
-    if not (dot and last and skip.isascii() and skip.isdecimal() and len(skip) < 10):
+    number = number_of(skip)
+    if number is None or not (dot and last):
         raise ConfigurationError("the cursor of a listing is what the page before it gave")
-    return int(skip), last
+    return number, last
 
 
 def _body(task: Task) -> TaskBody:

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from rxtasks import __version__
+from rxtasks.arguments import check_seconds
 from rxtasks.client import AgentHandle, Client
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.platforms.base import Accepted, TaskRef, Want
@@ -26,9 +27,9 @@ from rxtasks.platforms.gateway.bodies import (
     Started,
     StartRequest,
     TaskBody,
-    metadata_of,
 )
 from rxtasks.platforms.gateway.events import encode
+from rxtasks.platforms.known import metadata_of
 from rxtasks.server.access import Access
 from rxtasks.server.answers import Handler, answer, read_body, read_query
 from rxtasks.server.gate import PUBLIC
@@ -294,6 +295,5 @@ def _wanted(query: SnapshotQuery) -> Want:
     names = set(query.want.split(","))
     if not names or not names <= {"info", "messages"}:
         raise ConfigurationError('`want` is "info", "messages" or "info,messages"')
-    if not 0 <= query.margin < float("inf"):
-        raise ConfigurationError("`margin` is a number of seconds, not negative")
+    check_seconds("`margin`", query.margin, zero=True)
     return Want(info="info" in names, messages="messages" in names, margin=query.margin)

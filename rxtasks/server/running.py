@@ -87,9 +87,9 @@ async def serve(
 ) -> AsyncGenerator[Running]:
     """Serve a client as long as the block runs.
 
-    Leaving it stops in order: nothing new is started (503), what the embedded platform runs may
-    end within `grace` and is then cancelled if you want, streams are told what came of it and when
-    to come back and end, and requests under way have 5 seconds.
+    Leaving it, also by an error, stops in order: nothing new is started (503), what the embedded
+    platform runs may end within `grace` and is then cancelled if you want, streams are told what
+    came of it and when to come back and end, and requests under way have 5 seconds.
 
     Args:
         client: A client of any platform, entered. It is not closed.
@@ -124,8 +124,10 @@ async def serve(
     try:
         listening = await listen(runner, host, port, patience=patience, context=context)
         try:
-            yield _running(host, listening, context, made)
-            await _drain(client, made, grace, cancel=cancel_running)
+            try:
+                yield _running(host, listening, context, made)
+            finally:  # also where the block raises or is cancelled
+                await _drain(client, made, grace, cancel=cancel_running)
         finally:
             listening.close()
     finally:

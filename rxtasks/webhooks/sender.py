@@ -37,14 +37,19 @@ class _Refused(OSError):
 
 
 class _Job(Struct, frozen=True):
+    """A delivery; it is never shown: its URL may be a secret, and its body is somebody's."""
+
     id: str
     url: str
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"<webhook {self.id} to {_host(self.url)}>"
+
 
 def _host(url: str) -> str:
     """Say of a URL what may be said: the rest of it may be a secret."""
-    with suppress(ValueError):
+    with suppress(ValueError, IndexError):
         return f"{URL(url).host}"[:200]
     return "nowhere"
 
@@ -118,9 +123,10 @@ class WebhookSender:
         """
         try:
             parsed = URL(url)
+            url.encode()
             host = parsed.host or ""
             fits = parsed.scheme in ("http", "https") and bool(host) and (parsed.port or 0) > 0
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError, IndexError):  # yarl, over "//[::1]@"
             fits, host = False, ""
         if not fits:
             raise ConfigurationError("a webhook is an absolute http(s) URL")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +19,13 @@ from rxtasks import (
     TaskNotFound,
     TaskStatus,
 )
+from rxtasks.local import Context, ToolRun, Yield
 from rxtasks.local.disk import schema
 from rxtasks.platforms import Local
+from rxtasks.platforms.base import AgentRef
+from rxtasks.webhooks import WebhookSender
 from tests.integration.durable import AGENTS, at, host, sql
+from tests.integration.hooks import SECRET
 
 # ------------------------------------------------------------------ what lasts, and who runs it
 
@@ -247,3 +253,30 @@ async def test_a_client_that_could_not_enter_leaves_nothing_behind(path: Path) -
         assert (await other.task(task.ref).result()).text == "one 0"
     async with Client(platform) as client:
         assert await client.task(task.ref).poll() is TaskStatus.COMPLETED
+
+
+UNWRITABLE: list[dict[str, Any]] = [
+    {"idempotency_key": "\ud800"},
+    {"webhook": "http://example.com/\ud800"},
+    {"options": {"a": object()}},
+    {"text": "\ud800"},
+]
+
+
+async def test_what_cannot_be_written_down_fails_by_itself(path: Path) -> None:
+    async def clumsy(ctx: Context) -> AsyncIterator[Yield]:
+        yield ToolRun(id="run", name="search", output="\ud800")
+
+    agents = {**AGENTS, "clumsy": clumsy}
+    async with Client(Local(agents, path=path, webhooks=WebhookSender(SECRET))) as client:
+        for given in UNWRITABLE:
+            with pytest.raises(ConfigurationError):
+                await client.platform.start(AgentRef("echo"), **{"text": "a", **given})
+        failed = await (await client.agent("clumsy").run("go")).result()
+        assert failed.status == "error"
+        assert (await (await client.agent("echo").run("one")).result()).text == "one 0"
+
+
+async def test_an_agent_whose_name_cannot_be_written_down_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="name of an agent is no Unicode text"):
+        Local({"a\ud800": AGENTS["echo"]})

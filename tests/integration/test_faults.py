@@ -31,8 +31,9 @@ from rxtasks import (
 )
 from rxtasks.platforms.base import Batch, TaskRef
 from rxtasks.platforms.gateway import Gateway
-from rxtasks.platforms.gateway.events import Live, Update, decode_events, metadata_of_update
+from rxtasks.platforms.gateway.events import Live, Update, decode_events
 from rxtasks.platforms.gateway.requests import task_path
+from rxtasks.platforms.known import metadata_of
 from rxtasks.wire.backoff import Retry
 from rxtasks.wire.event_source import EventSource
 from rxtasks.wire.http import Timeouts
@@ -247,7 +248,7 @@ class Numbered(Gateway):
             yield Batch()
             async for events in connection.batches():
                 told = [
-                    (metadata_of_update(value) if isinstance(value, Update) else value, event[1])
+                    (metadata_of(value) if isinstance(value, Update) else value, event[1])
                     for value, event in zip(decode_events(events), events, strict=True)
                     if not isinstance(value, Live)
                 ]

@@ -57,10 +57,10 @@ from rxtasks.platforms.gateway.events import (
     Reset,
     decode_events,
     encode,
-    metadata_of_update,
     update_of,
 )
 from rxtasks.platforms.gateway.reader import EventReader
+from rxtasks.platforms.known import metadata_of
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running, serve
 from tests.integration.serving import behind, gateway, until
@@ -693,7 +693,7 @@ def test_an_update_survives_the_wire_with_all_that_is_known() -> None:
     update = TaskUpdate(status=TaskStatus.ACTION, platform_state="odd", name="n", updated_at=NOW)
     (found,) = decode_events(events_of(update_of(update, info)))
 
-    assert metadata_of_update(found) == Metadata(  # type: ignore[arg-type]
+    assert metadata_of(found) == Metadata(
         status=TaskStatus.ACTION,
         platform_state="odd",
         name="n",

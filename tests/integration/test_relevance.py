@@ -387,6 +387,22 @@ async def test_an_agent_s_tasks_are_listed_lazily_filtered_and_sorted(
             await anext(handle.tasks(sort="colour"))
 
 
+async def test_a_listing_is_as_long_as_asked_though_tasks_start_meanwhile(
+    server: RelevanceServer,
+) -> None:
+    for i in range(200):
+        server.add_task("agent-1", "agent", f"t{i}")
+    async with talking(server) as client:
+        found: list[str] = []
+        async for task in client.agent("agent-1").tasks(limit=150):
+            found.append(task.id)
+            if len(found) == 100:
+                for i in range(200, 260):
+                    server.add_task("agent-1", "agent", f"t{i}")
+
+    assert len(set(found)) == len(found) == 150
+
+
 # ---------------------------------------------------------------------------------- workforces
 
 

@@ -18,12 +18,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxtasks import Client, ConfigurationError, server
+from rxtasks import Client, ConfigurationError, TransportError, server
 from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.local.command import command
 from rxtasks.models import TaskStatus
 from rxtasks.platforms import Gateway, Local
-from rxtasks.platforms.base import Batch, TaskRef
+from rxtasks.platforms.base import AgentRef, Batch, TaskRef
 from rxtasks.server import Running, readers, serve
 from rxtasks.server.listener import Patience, listen
 from rxtasks.task import Task
@@ -512,6 +512,29 @@ async def stubborn(ctx: Context):
     await asyncio.sleep(60)
 
 
+async def test_a_block_that_is_cancelled_lets_what_runs_end_and_cancels_the_rest() -> None:
+    local = Local(agents=AGENTS)
+    tasks: list[Task] = []
+    served = asyncio.Event()
+
+    async def serving() -> None:
+        async with serve(client, grace=1.0, cancel_running=True):
+            tasks.extend([await client.agent(name).run("go") for name in ("short", "ask")])
+            served.set()
+            await asyncio.sleep(300)
+
+    async with Client(local) as client:
+        running = asyncio.create_task(serving())
+        await served.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not local._host.runner._running
+        ends = [(await task.result(timeout=5)).status for task in tasks]
+
+    assert ends == ["completed", "cancelled"]
+
+
 class Late(Local):
     """Tells everything a while later."""
 
@@ -712,6 +735,41 @@ async def test_shell_commands_are_served_with_a_token_only(hooks: Any) -> None:
                     pass
             async with serve(client, token="t", **hooks):
                 pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no table tasks"),
+        ConnectionRefusedError("the database is down"),
+        ConfigurationError("not in this plan"),
+        web.HTTPForbidden(),
+    ],
+)
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_task_that_the_application_cannot_be_told_of_is_started_once(
+    error: Exception, limited: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def started(request: web.Request, task: Task) -> None:
+        told.append(task.id)
+        raise error
+
+    hooks: dict[str, Any] = {"authorize": lambda request, task: True} if limited else {}
+    platform = Local(agents=AGENTS)
+    async with behind(platform, started=started, **hooks) as running:
+        async with Client(Gateway(running.url)) as client:
+            with pytest.raises(TransportError, match="the task has started, but") as caught:
+                await client.agent("echo").run("a")
+        found = [task async for page in platform.list_tasks(AgentRef("echo")) for task in page]
+
+    assert caught.value.maybe_accepted
+    assert [task.id for task in found] == told  # not once for each attempt of the client
+    logged = [r for r in caplog.records if r.name == "rxtasks.server" and r.exc_info is not None]
+    assert [(r.getMessage(), r.exc_info[1]) for r in logged if r.exc_info] == [
+        (f"`started` has failed for task {told[0]}, which runs all the same", error)
+    ]
 
 
 async def test_pages_of_a_listing_hold_what_one_may_see() -> None:

@@ -16,6 +16,7 @@ from rxtasks import Client, ConfigurationError, UnsupportedOperation
 from rxtasks.local import Context, message, usage
 from rxtasks.models import TaskStatus, Usage
 from rxtasks.platforms import Gateway, Local
+from rxtasks.platforms.base import AgentRef
 from rxtasks.server import serve
 from rxtasks.webhooks import WebhookSender, sender
 from tests.integration.hooks import SECRET, hooked
@@ -348,3 +349,36 @@ async def test_a_receiver_that_says_nothing_is_let_go(monkeypatch: pytest.Monkey
             out.deliver(f"http://127.0.0.1:{silent.getsockname()[1]}/", BODY)
             await until(lambda: out.waiting == 0)
             assert out.waiting == 0
+
+
+async def test_who_is_cancelled_while_it_leaves_closes_the_sender_all_the_same() -> None:
+    async def stubborn(ctx: Context):
+        yield message("done")
+        if ctx.text == "stay":
+            try:
+                await asyncio.sleep(300)
+            except asyncio.CancelledError:
+                await go.wait()
+
+    async def leaving() -> None:
+        async with Client(local):
+            agent = AgentRef("stubborn")
+            await local.start(agent, "go", webhook=url)
+            await local.start(agent, "stay", webhook=url)
+            await until(lambda: hook.bodies)
+
+    go = asyncio.Event()
+    out = WebhookSender(SECRET, allow_private=True)
+    local = Local({"stubborn": stubborn}, webhooks=out)
+    async with hooked() as (hook, url):
+        running = asyncio.create_task(leaving())
+        await until(lambda: hook.bodies and not local._host.is_open)
+        await asyncio.sleep(0.1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert out._session is None
+        assert out.waiting == 0
+        assert not local._reports._watched
+        go.set()
+        await until(lambda: not local._host.runner._running)

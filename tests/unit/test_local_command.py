@@ -153,3 +153,28 @@ async def test_an_agent_that_is_closed_in_the_middle_ends_its_command() -> None:
 def test_bounds_that_cannot_be_kept_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         command(**wrong)
+
+
+def files_open() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_who_is_cancelled_before_the_command_begins_leaves_no_pipe_open() -> None:
+    async def begin() -> None:
+        agent: Any = command()
+        async with aclosing(agent(Context("true"))) as running:
+            async for _ in running:
+                pass
+
+    await run("true")  # what asyncio opens once, it has open
+    before = files_open()
+    for steps in range(1, 6):
+        beginning = asyncio.create_task(begin())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+    await asyncio.sleep(0.05)  # transports close in the next round of the loop
+
+    assert files_open() == before

@@ -11,6 +11,7 @@ from rxtasks.errors import ConfigurationError
 from rxtasks.local import (
     Context,
     Thinking,
+    ToolRun,
     Typing,
     message,
     thinking,
@@ -75,6 +76,35 @@ def test_params_are_a_copy_that_later_changes_do_not_reach() -> None:
 def test_anything_but_a_text_is_refused_where_it_is_made(make: Any) -> None:
     with pytest.raises(TypeError, match="str"):
         make(7)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"params": object()},
+        {"params": {"q": "\ud800"}},
+        {"output": "\ud800"},
+        {"errors": ("\ud800",)},
+        {"errors": (5,)},
+        {"errors": ["no"]},
+        {"errors": 5},
+        {"status": "running"},
+        {"tool_id": "\ud800"},
+    ],
+)
+def test_a_run_that_cannot_be_written_down_is_refused_where_it_is_made(
+    fields: dict[str, Any],
+) -> None:
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        ToolRun(**{"id": "run", "name": "search", **fields})
+
+
+def test_what_a_run_holds_is_a_copy_however_it_was_made() -> None:
+    params: list[int] = [1]
+    run = ToolRun(id="run", name="search", params=params)
+    params.append(2)
+
+    assert run.params == [1]
 
 
 def test_params_and_outputs_that_are_no_json_are_refused() -> None:

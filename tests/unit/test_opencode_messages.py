@@ -320,7 +320,6 @@ async def test_files_travel_as_data(tmp_path: Path) -> None:
         Attachment(name="a.txt", data=b"1"),
         Attachment(name="b.png", path=path),
         Attachment(name="c", url="https://example.com/c", content_type="text/x"),
-        Attachment(name="d"),
     ]
     said, *files = await prompt_parts("go", given)
     assert said == {"type": "text", "text": "go"}
@@ -328,10 +327,12 @@ async def test_files_travel_as_data(tmp_path: Path) -> None:
         ("text/plain", "a.txt", "data:text/plain;base64,MQ=="),
         ("image/png", "b.png", "data:image/png;base64,Mg=="),
         ("text/x", "c", "https://example.com/c"),
-        ("application/octet-stream", "d", "data:application/octet-stream;base64,"),
     ]
     with pytest.raises(ConfigurationError, match="gone"):
         await prompt_parts("go", [Attachment(name="gone", path=tmp_path / "gone")])
+    for wrong in Attachment(name="d"), Attachment(name="d", data=b"", url="http://localhost/"):
+        with pytest.raises(ConfigurationError, match="'d' needs exactly one of data, path and url"):
+            await prompt_parts("go", [wrong])
 
 
 @pytest.mark.parametrize(

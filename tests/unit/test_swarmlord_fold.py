@@ -28,7 +28,7 @@ from rxtasks import (
 from rxtasks.errors import DecodeError
 from rxtasks.platforms.facts import Hint, Metadata, Partial, Spent
 from rxtasks.platforms.swarmlord.fold import Fold
-from rxtasks.platforms.swarmlord.history import History, number_of
+from rxtasks.platforms.swarmlord.history import History
 from rxtasks.platforms.swarmlord.wire import Event, events_of, moment, money, usage_of
 from rxtasks.platforms.unknown import Unknown
 
@@ -433,11 +433,3 @@ def test_a_stream_tells_what_the_history_tells(steps: list[Any], turn: int) -> N
     for id, text in typed.items():
         assert texts[id].startswith(text)
     assert not any(isinstance(each, UnknownMessage) for each in facts)
-
-
-@pytest.mark.parametrize(
-    ("cursor", "number"),
-    [("17", 17), (None, 0), ("-1", 0), ("\u0661", 0), ("9" * 5000, 10**19 - 1)],
-)
-def test_a_cursor_is_read_whatever_it_is(cursor: str | None, number: int) -> None:
-    assert number_of(cursor) == number

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from yarl import URL
 
 from rxtasks.errors import ConfigurationError
 from rxtasks.webhooks import WebhookSender
@@ -66,6 +69,10 @@ def test_public_addresses_are_known(address: str, expected: bool) -> None:
         ("http://example.com:0/", "absolute"),
         ("http://example.com:99999/", "absolute"),
         ("http://[::1", "absolute"),
+        ("//[::1]@", "absolute"),
+        ("http://example.com/\ud800", "absolute"),
+        (5, "absolute"),
+        (URL("http://example.com/"), "absolute"),
         ("http://127.0.0.1/", "public"),
         ("http://127.1/", "public"),
         ("http://2130706433/", "public"),
@@ -75,7 +82,7 @@ def test_public_addresses_are_known(address: str, expected: bool) -> None:
         ("https://169.254.169.254/latest/meta-data", "public"),
     ],
 )
-def test_a_url_that_nothing_can_be_delivered_to_is_refused(url: str, fault: str) -> None:
+def test_a_url_that_nothing_can_be_delivered_to_is_refused(url: Any, fault: str) -> None:
     with pytest.raises(ConfigurationError, match=fault):
         WebhookSender(SECRET).check(url)
 
@@ -105,3 +112,12 @@ def test_a_secret_that_is_none_is_refused_at_once() -> None:
 
 def test_a_sender_shows_no_secret() -> None:
     assert SECRET[6:] not in repr(WebhookSender(SECRET))
+
+
+async def test_a_delivery_is_shown_without_its_url_and_its_body() -> None:
+    sender = WebhookSender(SECRET)
+    sender.deliver("https://example.com/hook?token=abc", b'{"text": "mine"}', id="msg_1")
+    (job,) = sender._jobs.values()
+    await sender.aclose(grace=0.0)
+
+    assert repr(job) == "<webhook msg_1 to example.com>"

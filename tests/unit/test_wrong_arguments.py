@@ -29,6 +29,9 @@ SCRIPT = [at(1, agent("m-1", "Hello"), status("completed"))]
         ({"url": Path("note.txt")}, "the URL of the attachment 'n' is a str, not "),
         ({"content_type": 1}, "the content type of the attachment 'n' is a str, not int"),
         ({"name": None}, "the name of the attachment None is a str, not NoneType"),
+        ({"name": "a\udcff"}, "the name of the attachment .* is no Unicode text"),
+        ({"content_type": "a\ud800"}, "the content type of the attachment 'n' is no Unicode text"),
+        ({"url": "http://a/\ud800"}, "the URL of the attachment 'n' is no Unicode text"),
     ],
 )
 async def test_an_attachment_of_other_types_is_refused(fields: dict[str, Any], said: str) -> None:

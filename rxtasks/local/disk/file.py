@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from rxtasks.errors import DecodeError
 from rxtasks.local.disk import inbox, outbox, owners, rows, schema
 from rxtasks.local.disk.inbox import Command
 from rxtasks.local.disk.news import Batch, Loop, News, Saved
@@ -60,6 +61,7 @@ class File:
         self._report_due = 0.0
         self._vigil: Vigil
         self._seen: int | None = None
+        self._unreadable: set[str] = set()
 
     def open(self) -> None:
         """Open the file, and end what was left unfinished in it by processes that are gone.
@@ -257,11 +259,7 @@ class File:
                 commands = inbox.take(self._db, self._owner)
         with reading(self._db):
             outcomes = inbox.outcomes(self._db, self._owner)
-            tails = {
-                state.id: rows.read(self._db, state.id, state.log.last)
-                for state in self.followed
-                if not state.owned
-            }
+            tails = self._tails()
         if outcomes:
             with writing(self._db):
                 inbox.forget(self._db, [command for command, _ in outcomes])
@@ -269,3 +267,17 @@ class File:
         news = {task: tail for task, tail in tails.items() if tail is None or tail.entries}
         if news or commands or outcomes:
             self._loop.learn(News(news, commands, outcomes))
+
+    def _tails(self) -> dict[str, Tail | None]:
+        """Read what is new in the tasks that are followed."""
+        tails: dict[str, Tail | None] = {}
+        for state in self.followed:
+            if state.owned:
+                continue
+            try:
+                tails[state.id] = rows.read(self._db, state.id, state.log.last)
+            except DecodeError as error:  # polls fail with it, and so tell whoever follows it
+                if state.id not in self._unreadable:
+                    _log.warning("%s", error)
+                self._unreadable.add(state.id)
+        return tails

@@ -9,7 +9,13 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from rxtasks.errors import AgentNotFound, ConfigurationError, ServerError, TaskNotFound
+from rxtasks.errors import (
+    AgentNotFound,
+    ConfigurationError,
+    ServerError,
+    TaskNotFound,
+    UnsupportedOperation,
+)
 from rxtasks.local.inputs import Said
 
 __all__ = [
@@ -33,7 +39,10 @@ __all__ = [
     "withdraw",
 ]
 
-_ERRORS = {each.__name__: each for each in (AgentNotFound, ConfigurationError, TaskNotFound)}
+_ERRORS = {
+    each.__name__: each
+    for each in (AgentNotFound, ConfigurationError, TaskNotFound, UnsupportedOperation)
+}
 
 
 class Send(Struct, frozen=True, tag="send"):
@@ -96,6 +105,16 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
 AGAIN = Outcome("again")
 
+_UNKNOWN = Outcome.failed(
+    UnsupportedOperation(
+        "the process that runs this task is of another version of rxtasks, and does not know what "
+        "it was asked for: let all that share the file be of one version"
+    )
+)
+_UNREADABLE = Outcome.failed(
+    ServerError("the process that runs this task is of another version of rxtasks: look at it")
+)
+
 _encode = msgspec.json.Encoder().encode
 _body = msgspec.json.Decoder(Body).decode
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -126,7 +145,10 @@ def waiting(db: sqlite3.Connection, owner: str) -> bool:
 
 
 def take(db: sqlite3.Connection, owner: str) -> Sequence[Command]:
-    """Take what an owner is asked for, in the order in which it was posted."""
+    """Take what an owner is asked for, in the order in which it was posted.
+
+    What another version asks for, and this one does not know, is answered right away.
+    """
     found = db.execute(
         "SELECT commands.id, task, body FROM commands JOIN tasks ON tasks.id = commands.task "
         "WHERE taker IS NULL AND outcome IS NULL AND owner = ? ORDER BY number",
@@ -134,7 +156,13 @@ def take(db: sqlite3.Connection, owner: str) -> Sequence[Command]:
     ).fetchall()
     taken = [(owner, id) for id, _, _ in found]
     db.executemany("UPDATE commands SET taker = ? WHERE id = ?", taken)
-    return [Command(id, task, _body(body)) for id, task, body in found]
+    commands: list[Command] = []
+    for id, task, body in found:
+        try:
+            commands.append(Command(id, task, _body(body)))
+        except msgspec.DecodeError:
+            answer(db, id, _UNKNOWN)
+    return commands
 
 
 def answer(db: sqlite3.Connection, command: str, outcome: Outcome) -> None:
@@ -172,7 +200,14 @@ def outcomes(db: sqlite3.Connection, sender: str) -> Sequence[tuple[str, Outcome
     found = db.execute(
         "SELECT id, outcome FROM commands WHERE sender = ? AND outcome IS NOT NULL", (sender,)
     )
-    return [(id, _outcome(outcome)) for id, outcome in found.fetchall()]
+    return [(id, _outcome_of(outcome)) for id, outcome in found.fetchall()]
+
+
+def _outcome_of(written: str) -> Outcome:
+    try:
+        return _outcome(written)
+    except msgspec.DecodeError:
+        return _UNREADABLE
 
 
 def forget(db: sqlite3.Connection, commands: Sequence[str]) -> None:

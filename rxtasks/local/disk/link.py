@@ -84,6 +84,8 @@ class Link:
         self.file.closing.set()
         closed = self.worker.call(self.file.close)
         await self.worker.stop()
+        if not closed.done():
+            raise ServerError(f"{self.path} could not be closed: it does not answer")
         error = closed.exception()
         if error is not None:
             raise self.translated(error) from error

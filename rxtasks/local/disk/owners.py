@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from rxtasks.errors import DecodeError
 from rxtasks.local.disk import outbox, rows
 from rxtasks.local.disk.inbox import ask_again, give_up
 from rxtasks.models import TaskStatus
@@ -68,7 +69,7 @@ def bury(
     write: outbox.Write,
     clock: Callable[[], datetime],
     now: float,
-) -> None:
+) -> Sequence[str]:
     """End the turns of an owner without asking it; it owns nothing afterwards.
 
     Args:
@@ -77,9 +78,17 @@ def bury(
         write: Writes what is delivered of its tasks.
         clock: Gives the present for what is said in its tasks.
         now: The present, as a unix time.
+
+    Returns:
+        The tasks that cannot be read: they stay as they are, for a version that can.
     """
+    unreadable: list[str] = []
     for (task,) in db.execute("SELECT id FROM tasks WHERE owner = ?", (owner,)).fetchall():
-        tail = rows.read(db, task, 0)
+        try:
+            tail = rows.read(db, task, 0)
+        except DecodeError:
+            unreadable.append(task)
+            continue
         if tail is None:
             continue
         state = tail.state(clock)
@@ -91,6 +100,7 @@ def bury(
         ask_again(db, task)
     outbox.leave(db, owner)
     db.execute("DELETE FROM owners WHERE id = ?", (owner,))  # should it live, it finds out by this
+    return unreadable
 
 
 _IDLE = f"FROM owners WHERE beat < ? AND id NOT IN ({_OWNING})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rxtasks.arguments import order_of
+from rxtasks.errors import DecodeError
 from rxtasks.local.log import LogItem
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query, searchable
@@ -28,6 +31,8 @@ __all__ = [
     "update",
     "use_of",
 ]
+
+_log = logging.getLogger("rxtasks.local")
 
 _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(AnyMessage).decode
@@ -182,7 +187,11 @@ def _without_bytes(item: LogItem) -> LogItem:
 
 
 def read(db: sqlite3.Connection, task: str, after: int) -> Tail | None:
-    """Read what stands of a task after a position; None: there is no such task."""
+    """Read what stands of a task after a position; None: there is no such task.
+
+    Raises:
+        DecodeError: Another version has written what this one does not know.
+    """
     row = db.execute("SELECT info, options FROM tasks WHERE id = ?", (task,)).fetchone()
     if row is None:
         return None
@@ -190,11 +199,17 @@ def read(db: sqlite3.Connection, task: str, after: int) -> Tail | None:
         "SELECT seq, is_message, value FROM events WHERE task = ? AND seq > ? ORDER BY seq",
         (task, after),
     ).fetchall()
-    entries = [
-        (seq, _with_bytes(db, task, _message(value)) if is_message else _info(value))
-        for seq, is_message, value in found
-    ]
-    return Tail(_info(row[0]), msgspec.json.decode(row[1]), entries)
+    try:
+        entries = [
+            (seq, _with_bytes(db, task, _message(value)) if is_message else _info(value))
+            for seq, is_message, value in found
+        ]
+        return Tail(_info(row[0]), msgspec.json.decode(row[1]), entries)
+    except msgspec.DecodeError as error:
+        raise DecodeError(
+            f"task {task!r} cannot be read as it stands in the file; has another version of "
+            f"rxtasks written it? {error}"
+        ) from None
 
 
 def _with_bytes(db: sqlite3.Connection, task: str, message: AnyMessage) -> AnyMessage:
@@ -214,20 +229,27 @@ def _with_bytes(db: sqlite3.Connection, task: str, message: AnyMessage) -> AnyMe
 
 
 def listed(db: sqlite3.Connection, query: Query) -> Sequence[TaskInfo]:
-    """List an agent's tasks."""
+    """List an agent's tasks, but for those that another version has written so that none knows."""
     where, given = "agent = ?", [query.agent_id]
     if query.status is not None:
         where, given = f"{where} AND status = ?", [*given, query.status.value]
     if query.search is not None:
         where, given = f"{where} AND instr(search, ?)", [*given, query.search.casefold()]
-    column = "updated" if query.by == "updated_at" else "created"
-    order = "DESC" if query.newest_first else "ASC"
+    time, newest_first = order_of(query.order)
+    column = "updated" if time == "updated_at" else "created"
+    order = "DESC" if newest_first else "ASC"
     limit = -1 if query.limit is None else query.limit
     found = db.execute(
         f"SELECT info FROM tasks WHERE {where} ORDER BY {column} {order} LIMIT ?",  # noqa: S608
         (*given, limit),
     )
-    return [_info(info) for (info,) in found.fetchall()]
+    tasks: list[TaskInfo] = []
+    for (info,) in found.fetchall():
+        try:
+            tasks.append(_info(info))
+        except msgspec.DecodeError as error:
+            _log.warning("a task is left out of a list, it cannot be read: %s", error)
+    return tasks
 
 
 def delete_older(db: sqlite3.Connection, before: int) -> Sequence[str]:

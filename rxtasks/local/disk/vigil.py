@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from rxtasks.local.disk import owners
 from rxtasks.local.disk.judge import Judge
@@ -11,6 +13,8 @@ from rxtasks.local.disk.news import Loop
 from rxtasks.local.disk.schema import writing
 
 __all__ = ["Vigil"]
+
+_log = logging.getLogger("rxtasks.local")
 
 _PULSE = 2.5
 """Seconds between two signs of life at most, however patient we are: others may be less so."""
@@ -31,6 +35,7 @@ class Vigil:
         self._beaten = 0.0
         self._judged: float | None = None
         self._due = 0.0
+        self._left: set[str] = set()
 
     @property
     def wait(self) -> float:
@@ -80,9 +85,19 @@ class Vigil:
             now, at = time.monotonic(), time.time()
             silent = owners.silent(self._db, at - self._timeout)
             for owner in self._judge.gone(silent, now, free=now - asked < _AT_ONCE):
-                owners.bury(self._db, owner, self._loop.write, self._loop.now, at)
+                left = owners.bury(self._db, owner, self._loop.write, self._loop.now, at)
+                self._note(left)
         if self._judge.doubts:
             self._due = min(self._due, time.monotonic() + self._judge.grace)
+
+    def _note(self, left: Sequence[str]) -> None:
+        for task in left:
+            if task not in self._left:
+                _log.warning(
+                    "task %s was left by a process that is gone, and this version cannot read it",
+                    task,
+                )
+        self._left.update(left)
 
     def _may_judge(self, now: float) -> bool:
         return self._judged is not None and abs(now - self._judged) < 2 * self._pulse + 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +18,13 @@ T = TypeVar("T")
 _Job = Callable[[], None]
 
 
+_log = logging.getLogger("rxtasks.local")
+
 _FIRST = 60.0
 """Seconds until the first tick, unless there is a nudge: what it is about may have to be made."""
+
+_AGAIN = 1.0  # seconds until the next tick after one that has failed
+_LAST = 15.0  # seconds that the jobs which wait may take when the thread is to end
 
 
 class Worker:
@@ -35,6 +41,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = 0.0
+        self._is_failing = False
 
     def start(self) -> None:
         """Start the thread, for the running loop."""
@@ -44,14 +51,17 @@ class Worker:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Run the jobs that wait, and end the thread."""
+        """Run the jobs that wait, and end the thread; one that hangs is left alone after 15 s."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
         done = self._submit(lambda: None)
         self._jobs.put(None)
-        await asyncio.wait([done])
-        thread.join()  # it has nothing left to do but to return
+        await asyncio.wait([done], timeout=_LAST)
+        if done.done():
+            thread.join()  # it has nothing left to do but to return
+        else:
+            _log.error("the thread of the file hangs in the file, and is left alone")
 
     def call(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -103,7 +113,19 @@ class Worker:
                 return
             job()
             if time.monotonic() >= self._due:
-                self._due = time.monotonic() + self._tick()
+                self._due = time.monotonic() + self._ticked()
+
+    def _ticked(self) -> float:
+        """Do what is done now and then; jobs go on, whatever it raises."""
+        try:
+            wait = self._tick()
+        except Exception:  # noqa: BLE001 - of any kind: nobody else would do the jobs
+            if not self._is_failing:
+                _log.exception("what is done now and then at the file has failed, trying again")
+            self._is_failing = True
+            return _AGAIN
+        self._is_failing = False
+        return wait
 
     def _hurry(self) -> None:
         self._due = 0.0

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from rxtasks.models import AnyMessage, Attachment, TaskInfo
+from rxtasks.models import AnyMessage, Attachment
 from rxtasks.platforms.base import Metadata, Partial, Spent, Unfinished
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Started",
     "TaskBody",
     "TaskPage",
-    "metadata_of",
 ]
 
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -37,8 +36,6 @@ Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 
 AnyFact: TypeAlias = AnyMessage | Partial | Unfinished | Spent
 """The union of all facts of a snapshot, tagged by `kind`."""
-
-_METADATA = Metadata.__struct_fields__
 
 
 # ---------------------------------------------------------------------------------- requests
@@ -144,11 +141,3 @@ class SnapshotBody(Struct):
     info: Metadata | None = None
     facts: list[AnyFact] | None = None
     cursor: str | None = None
-
-
-# ---------------------------------------------------------------------------------- conversions
-
-
-def metadata_of(info: TaskInfo) -> Metadata:
-    """Say what is known of a task in the form of a platform's word."""
-    return Metadata(**{name: getattr(info, name) for name in _METADATA})

@@ -37,7 +37,6 @@ from rxtasks.models import (
     UnknownMessage,
     Usage,
 )
-from rxtasks.platforms.base import Metadata
 from rxtasks.platforms.gateway.failures import Failure, failure_of, plain, rebuilt
 from rxtasks.wire.sse import RawEvent
 
@@ -51,7 +50,6 @@ __all__ = [
     "encode",
     "exception_of",
     "frame",
-    "metadata_of_update",
     "simple",
     "update_of",
 ]
@@ -93,8 +91,6 @@ class End(Struct, tag_field="kind", tag="end"):
 
 Event: TypeAlias = AnyMessage | Update | TransportFault | FatalFault | Reset | Live | End
 
-_METADATA = Metadata.__struct_fields__
-
 
 def update_of(update: TaskUpdate, info: TaskInfo) -> Update:
     """Make an update whole with what else is known of the task."""
@@ -113,11 +109,6 @@ def update_of(update: TaskUpdate, info: TaskInfo) -> Update:
         degraded=info.degraded,
         connection=update.connection,
     )
-
-
-def metadata_of_update(update: Update) -> Metadata:
-    """Read an update as the word of a platform, which is what the server is to its clients."""
-    return Metadata(**{name: getattr(update, name) for name in _METADATA})
 
 
 # ---------------------------------------------------------------------------------- writing

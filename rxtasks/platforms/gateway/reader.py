@@ -24,8 +24,8 @@ from rxtasks.platforms.gateway.events import (
     Reset,
     Update,
     decode_events,
-    metadata_of_update,
 )
+from rxtasks.platforms.known import metadata_of
 from rxtasks.wire.sse import RawEvent
 
 __all__ = ["EventReader"]
@@ -94,7 +94,7 @@ class EventReader:
             case Update() if self._catching_up:
                 self._latest = value
             case Update():
-                return metadata_of_update(value)
+                return metadata_of(value)
             case Message():
                 self._drop(value.id)
                 return value
@@ -139,4 +139,4 @@ class EventReader:
             for deltas in kept.values()
         ]
         # Told after the messages, a word that ends a turn finds the evidence for it.
-        return [*items, metadata_of_update(latest)] if latest is not None else items
+        return [*items, metadata_of(latest)] if latest is not None else items

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -15,6 +13,7 @@ import msgspec
 from rxtasks.arguments import check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError
 from rxtasks.models import Attachment
+from rxtasks.models.content import content_of
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
 from rxtasks.platforms.gateway.bodies import File
 from rxtasks.platforms.gateway.failures import from_answer
@@ -143,19 +142,12 @@ async def files(attachments: Sequence[Attachment]) -> tuple[File, ...]:
     """Get attachments ready to travel.
 
     Raises:
-        ConfigurationError: A file cannot be read.
+        ConfigurationError: A file is not exactly one of bytes, a path and a URL, or cannot be read.
     """
     return tuple([await _file(each) for each in attachments])
 
 
 async def _file(attachment: Attachment) -> File:
     """Read an attachment that is a file on this machine: the server is on another."""
-    data = attachment.data
-    if attachment.path is not None:
-        try:
-            data = await asyncio.to_thread(Path(attachment.path).read_bytes)
-        except OSError as error:
-            raise ConfigurationError(
-                f"attachment {attachment.name!r} cannot be read: {error.strerror}"
-            ) from error
+    data = await content_of(attachment)
     return File(attachment.name, attachment.content_type, data, attachment.url)

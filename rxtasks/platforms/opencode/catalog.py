@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from rxtasks.arguments import order_of
 from rxtasks.errors import AgentNotFound, ConfigurationError, TaskNotFound
 from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Listed, Metadata
@@ -132,13 +133,14 @@ async def tasks(
         AgentNotFound: There is no such agent.
         ConfigurationError: There is no such order.
     """
-    order = _order(sort or "-updated_at")
+    time, newest_first = order_of(sort or "-updated_at")
     await check_agent(server, agent_id)
     params: dict[str, str | int] = {"roots": "true", "limit": _ALL}
     if search and search.strip():
         params["search"] = search.strip()
     found = await server.request("GET", "/session", list[SessionWire], params=params)
-    found = order([each for each in found if each.agent == agent_id])
+    found = [each for each in found if each.agent == agent_id]
+    found.sort(key=_SORTS[time], reverse=newest_first)
     if "search" in params:  # the server's own names for what has none are no names
         found = [each for each in found if metadata_of(each).name]
     left = limit
@@ -148,14 +150,6 @@ async def tasks(
         listed = [each for each in listed if status in (None, each.info.status)][:left]
         yield listed
         left = None if left is None else left - len(listed)
-
-
-def _order(sort: str) -> Callable[[list[SessionWire]], list[SessionWire]]:
-    key = _SORTS.get(sort.removeprefix("-"))
-    if key is None:
-        names = ", ".join(f"{name}, -{name}" for name in _SORTS)
-        raise ConfigurationError(f"there is no order {sort!r}; there are {names}")
-    return lambda sessions: sorted(sessions, key=key, reverse=sort.startswith("-"))
 
 
 async def _listed(server: Server, asked: Asked, page: Sequence[SessionWire]) -> list[Listed]:

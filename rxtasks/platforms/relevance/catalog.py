@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rxtasks.errors import AgentNotFound, ConfigurationError, UnsupportedOperation
+from rxtasks.arguments import order_of
+from rxtasks.errors import AgentNotFound, UnsupportedOperation
 from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Listed, Metadata
 from rxtasks.platforms.relevance import wire
@@ -122,9 +123,10 @@ async def agent_tasks(
         ConfigurationError: There is no such order, or the limit is negative.
     """
     size = _size(limit)
+    time, newest_first = order_of(sort or "-created_at")
     params: dict[str, str] = {
         "filters": _json(_filters(agent_id, status)),
-        "sort": _json([_order(sort or "-created_at")]),
+        "sort": _json([{_SORTS[time]: "desc" if newest_first else "asc"}]),
         "page_size": str(size),
     }
     if search and search.strip():
@@ -148,8 +150,9 @@ async def agent_tasks(
             if each.metadata.knowledge_set
         ]
         # Tasks that were started meanwhile move those of the last page onto this one.
-        yield [each for each in page if each.id not in before]
-        left = None if left is None else left - len(page)
+        new = [each for each in page if each.id not in before]
+        yield new
+        left = None if left is None else left - len(new)
         if len(answer.results) < size or (left is not None and left <= 0):
             return
         before = {each.id for each in page}
@@ -215,14 +218,6 @@ def _filters(agent_id: str, status: TaskStatus | None) -> list[dict[str, Any]]:
         }
         for field, values in wanted.items()
     ]
-
-
-def _order(sort: str) -> dict[str, str]:
-    field = _SORTS.get(sort.removeprefix("-"))
-    if field is None:
-        names = ", ".join(f"{name}, -{name}" for name in _SORTS)
-        raise ConfigurationError(f"there is no order {sort!r}; there are {names}")
-    return {field: "desc" if sort.startswith("-") else "asc"}
 
 
 def _json(value: Any) -> str:

@@ -26,10 +26,11 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.files import Progress, size_of
 from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path, without_effect
 from rxtasks.platforms.swarmlord.fold import Fold
-from rxtasks.platforms.swarmlord.history import History, number_of
+from rxtasks.platforms.swarmlord.history import History
 from rxtasks.platforms.swarmlord.sessions import Session
 from rxtasks.platforms.swarmlord.states import status_of
 from rxtasks.platforms.swarmlord.stream import Reading
@@ -205,9 +206,9 @@ class Swarmlord(Account):
         return Snapshot(info=info, facts=found.facts, cursor=found.cursor, stream_cursor=here)
 
     def _found(self, id: str, session: Session, history: History, cursor: str | None) -> Snapshot:
-        seq = history.fold.seq
+        after, seq = number_of(cursor) or 0, history.fold.seq
         covered = 0 if session.live is None else session.live.seq
-        facts = history.facts(number_of(cursor), covered=covered, finished=session.closed == seq)
+        facts = history.facts(after, covered=covered, finished=session.closed == seq)
         if (failure := session.failure(id)) is not None:
             facts.append(failure)
         return Snapshot(facts=facts, cursor=str(seq) if seq else None)
@@ -223,7 +224,7 @@ class Swarmlord(Account):
         """
         if ref is None:
             raise UnsupportedOperation(f"{NAME} has one stream for each task")
-        session, seq = self._sessions.of(ref.id), number_of(cursor)
+        session, seq = self._sessions.of(ref.id), number_of(cursor) or 0
         fold = session.at(seq) or await self._known(ref.id, seq)
         async with self._http.stream(
             "GET", f"{_session(ref.id)}/events", last_event_id=str(seq)

@@ -10,15 +10,9 @@ from rxtasks.platforms.swarmlord.fold import Fold
 from rxtasks.platforms.swarmlord.wire import Event, events_of
 from rxtasks.platforms.unknown import Unknown
 
-__all__ = ["History", "number_of"]
+__all__ = ["History"]
 
 _UNPLACED: Final = float("inf")
-
-
-def number_of(cursor: str | None) -> int:
-    """Read a cursor; 0 for one that is none."""
-    readable = cursor is not None and cursor.isascii() and cursor.isdecimal()
-    return int(cursor[:19]) if readable and cursor is not None else 0
 
 
 class History:

@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from rxtasks.models import AgentMessage, ThinkingMessage, TypingMessage
+from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.facts import Batch, Hint, Metadata, Partial, StreamItem
 from rxtasks.platforms.swarmlord.fold import Fold
-from rxtasks.platforms.swarmlord.history import number_of
 from rxtasks.platforms.swarmlord.sessions import Session
 from rxtasks.platforms.swarmlord.wire import Event
 from rxtasks.platforms.unknown import Unknown
@@ -148,7 +148,7 @@ class Reading:
             number = event.number
             if number is None:
                 # The id of an event without one is that of the event before.
-                number = number_of(id_.decode("ascii", "replace"))
+                number = number_of(id_.decode("ascii", "replace")) or 0
                 if number <= place:
                     self._unknown.log("an event without a number, of the type", str(event.type))
                     lost = lost or _matters(event)
