@@ -107,8 +107,10 @@ async def serve(
     Raises:
         ConfigurationError: It would be within reach of other machines without a token, a bound is
             not positive, or the certificate cannot be used.
+        ClientClosed: The client is not open.
         OSError: The port is taken, or the address is not one of this machine.
     """
+    client.limits.check_open()  # else those who ask would be told to open their own
     check_flag("cancel_running", cancel_running)
     _check_place(host, port, certificate, private_key)
     _check(host, options, header_timeout=header_timeout, idle_timeout=idle_timeout, grace=grace)

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxtasks import Client, ConfigurationError, server
+from rxtasks import Client, ClientClosed, ConfigurationError, server
 from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.platforms.local import Local
 from rxtasks.server import COUNTERS, Options, Running, serve
@@ -658,3 +658,9 @@ async def test_only_so_many_logs_are_kept() -> None:
         again = await call.until_live(task, first[-1].id)
 
     assert again[0].event == "reset"
+
+
+async def test_a_client_that_is_not_open_is_not_served() -> None:
+    with pytest.raises(ClientClosed, match="async with Client"):
+        async with serve(Client(Local(agents=AGENTS)), port=0):
+            pass
