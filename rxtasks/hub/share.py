@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,13 @@ from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Outgoing, Place
 from rxtasks.hub.keys import Keys
 
-__all__ = ["Host", "RedisShare", "Rows", "Sending"]
+__all__ = ["REFUSED", "Host", "RedisShare", "Rows", "Sending"]
 
 _logger = logging.getLogger("rxtasks.hub")
 _LONGEST = 60.0  # seconds that a task does without the hub after an error of its own
+
+REFUSED = 2.0
+"""Seconds that a server which answers may refuse what a task needs."""
 
 Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
@@ -87,6 +91,7 @@ class RedisShare:
         self.place: Place | None = None
         self.rests_until: float = float("-inf")
         self._rested = 0  # times
+        self._refused_at: float | None = None
         self._number = 0
         self._previous = "0-0"  # the entry that was written last
         self._host = host
@@ -137,8 +142,25 @@ class RedisShare:
     def lose(self) -> None:
         """Begin anew with the next sign of life."""
         self.session += 1
+        self._refused_at = None
         self.joined = self.reading = False
         self.token, self.sending = 0, None
+
+    def accepted(self) -> None:
+        """Redis has taken the entry that was on its way."""
+        self._refused_at = None
+
+    def refused(self, error: Exception) -> None:
+        """Redis does not take the entry that is on its way: that may change, but not for ever."""
+        now = asyncio.get_running_loop().time()
+        if self._refused_at is None:
+            self._refused_at = now
+        elif now - self._refused_at >= REFUSED:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Do without the hub for a while, and let somebody else lead."""
+        self._host.broke(self, error)
 
     def lost(self, error: TransportError, retry_in: float) -> None:
         """The hub cannot be used; whatever becomes of this task, the others are told as well."""
@@ -228,7 +250,7 @@ class RedisShare:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - it is logged by whoever is told
-            self._host.broke(self, error)
+            self.give_up(error)
 
     @property
     def owner(self) -> str:

@@ -119,17 +119,16 @@ class Writer:
         """Send what there is; False if there was nothing."""
         if not self._server.met:
             raise ConnectionError("Redis has not been reached yet")
-        told = await self._tell_all()
+        told = len(self._tells) > 0
+        refused = await self._tell_all()
         shares = [share for share in tuple(self._full) if share.next() is not None]
         leaving, deleted = dict(self._leaving), list(self._deleted)
         for share in [share for share in self._full if share.sending is None]:
             del self._full[share]
-        if not (shares or leaving or deleted):
-            return told
         calls = [self._entry(share) for share in shares]
         calls += [goodbye for _, goodbye in leaving.values()]
         calls += [self._deletion(name) for name in deleted]
-        results = await self._server.call(calls)
+        results = await self._server.call(calls) if calls else []
         for share, result in zip(shares, results, strict=False):
             self._sent(share, result)
         for process in leaving:
@@ -138,23 +137,26 @@ class Writer:
             self._deleted.pop(name, None)
         if leaving:
             self._on_change()
-        return True
+        if refused is not None:
+            raise refused
+        return told or bool(calls)
 
-    async def _tell_all(self) -> bool:
-        """Tell what there is to tell; False if there was nothing."""
+    async def _tell_all(self) -> Exception | None:
+        """Tell what there is to tell; give the error where Redis takes it not, or not all of it."""
         tells = self._tells.take()
         if not tells:
-            return False
+            return None
         try:
             results = await self._server.call([self._telling(*tell) for tell in tells])
-        except Exception as error:  # noqa: BLE001 - it is raised as soon as nothing is lost by it
-            results = [error]
+        except BaseException:
+            self._tells.put_back(tells)
+            raise
         errors = [each for each in results if isinstance(each, Exception)]
         if errors:
             self._tells.put_back(tells)  # it counts once, however often it is told
-            raise errors[0]
+            return errors[0]
         self._tells.told()
-        return True
+        return None
 
     def _telling(self, name: str, data: bytes) -> Call:
         keys = self._names.of(name)
@@ -177,7 +179,9 @@ class Writer:
             return
         if isinstance(result, Exception):
             share.sending = sending
+            share.refused(result)
             raise result
+        share.accepted()
         if result:
             self._on_length(share, result)
         else:

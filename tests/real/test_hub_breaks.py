@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.asyncio import from_url as connect
 
 from rxtasks import AgentMessage, Client, Task, TransportFault
 from rxtasks.hub import RedisHub
@@ -166,6 +167,33 @@ async def test_where_a_part_of_a_hub_fails_all_is_made_up_for(
         "the hub has failed",
         "Redis can be reached again: tasks are watched together",
     ]
+
+
+@pytest.mark.parametrize("command", ["xread", "xadd"])
+async def test_who_is_refused_what_a_task_needs_does_without_the_hub(
+    command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, user = shared_redis().url, f"no-{command}"
+    async with connect(url) as admin:
+        await admin.acl_setuser(
+            user,
+            enabled=True,
+            nopass=True,
+            keys=["*"],
+            categories=["+@all"],
+            commands=[f"-{command}"],
+        )
+    async with (
+        Client(Local(agents={"teller": teller})) as client,
+        serve(client, port=0) as running,
+        RedisHub(url.replace("//", f"//{user}:x@"), prefix=user, lease=LEASE) as hub,
+        Client(Gateway(running.url), hub=hub) as reader,
+    ):
+        seen = Watched(hub, await reader.agent("teller").run("5 2 0.02"))
+        assert await seen.result() == "4.0 4.1 "
+        assert seen.texts == whole(5)
+        assert "the shared log of the task cannot be used: " in hub_faults(seen)[0]
+    assert "cannot be watched by way of the hub" in caplog.text
 
 
 async def test_who_cannot_do_without_the_hub_either_does_no_harm_to_others(
