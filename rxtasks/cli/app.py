@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, validato
 import rxtasks
 from rxtasks.cli import running, tasks
 from rxtasks.cli.exposure import Exposure
-from rxtasks.cli.options import Flag, Reach, Where
+from rxtasks.cli.options import Flag, Reach, Where, hub_url
 from rxtasks.cli.settings import UsageError
 
 __all__ = ["app", "main"]
@@ -35,6 +35,7 @@ app: App = App(
 )
 
 _EXPOSURE = Exposure()
+_HERE = "redis://127.0.0.1:6379/0"
 _LOOK_AGAIN = 2.0
 """Seconds from one look at a hub to the next."""
 TokenFile: TypeAlias = Annotated[Path | None, Parameter(name="--token-file")]
@@ -98,7 +99,8 @@ def serve(
         path: The directory that the agent survey looks at; else the current one.
         db: File that keeps the tasks; without one, they end with the server.
         allow_command: Serve the agent command, which runs shell commands; only with a token.
-        hub: A Redis server, as redis://host:port/database, by which several servers share feeds.
+        hub: A Redis server, as redis://host:port/database, by which several servers share feeds;
+            else RXTASKS_HUB, which may have a password, or none.
         hub_prefix: With what its keys begin, else "rxtasks": servers with different accounts of a
             platform need different ones.
         debug: Show tracebacks of errors, and what the library logs.
@@ -110,8 +112,9 @@ def serve(
     if platform != "local":
         given = {"--agents": agents, "--path": path, "--db": db}
         _refuse_of_here(given, ["--allow-command"] * allow_command + exposure.of_webhooks())
+    hub = hub_url(hub)
     if hub is None and hub_prefix is not None:
-        raise UsageError("--hub-prefix needs --hub")
+        raise UsageError("--hub-prefix needs --hub or RXTASKS_HUB")
     elsewhere = None if platform == "local" else Reach(platform=platform)
     serving = serve(
         host,
@@ -141,7 +144,7 @@ def _refuse_of_here(options: Mapping[str, object], flags: Sequence[str]) -> None
 
 @app.command(sort_key=3)
 def hub(
-    url: str = "redis://127.0.0.1:6379/0",
+    url: str | None = None,
     /,
     *,
     prefix: str = "rxtasks",
@@ -155,7 +158,7 @@ def hub(
     It looks once, unless it is told to go on.
 
     Args:
-        url: The Redis server.
+        url: The Redis server; else RXTASKS_HUB, which may have a password, or that of this machine.
         prefix: With what the keys of the hub begin.
         watch: Look again and again, until Ctrl-C.
         every: Seconds from one look to the next, with --watch; 2 unless told otherwise.
@@ -168,6 +171,7 @@ def hub(
     if every is not None and not watch:
         raise UsageError("--every says how often --watch looks: add it, or leave --every out")
     seconds = (every or _LOOK_AGAIN) if watch else None
+    url = hub_url(url) or _HERE
     return running.run(show(url, prefix, json=json, every=seconds), while_read=True)
 
 

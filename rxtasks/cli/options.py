@@ -12,7 +12,9 @@ from cyclopts import Group, Parameter, Token, validators
 
 from rxtasks.cli.settings import DEFAULT_URL, UsageError, named
 
-__all__ = ["Flag", "Look", "Name", "Reach", "Where", "variable"]
+__all__ = ["Flag", "Look", "Name", "Reach", "Where", "hub_url", "variable"]
+
+_HUB = "RXTASKS_HUB"
 
 
 def _path(kind: type, tokens: Sequence[Token]) -> Path:
@@ -122,3 +124,20 @@ class Reach:
 def variable(name: str) -> str | None:
     """Read a variable of the environment; None where it is not set, or empty."""
     return os.environ.get(name, "").strip() or None
+
+
+def hub_url(given: str | None) -> str | None:
+    """Choose the Redis server of a hub: the one that was given, else that of the environment.
+
+    Raises:
+        UsageError: What was given has a password in it.
+    """
+    if given is None:
+        return variable(_HUB)
+    user, _, _ = given.partition("//")[2].rpartition("@")
+    if ":" in user or "password=" in given.partition("?")[2]:
+        raise UsageError(
+            "others can see the password in the URL of the Redis server on a command line: put "
+            f"the URL into the environment as {_HUB}, and leave it out"
+        )
+    return given

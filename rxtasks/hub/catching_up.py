@@ -11,7 +11,8 @@ from rxtasks.hub.share import RedisShare
 
 __all__ = ["Behind", "catch_up"]
 
-_PAGE = 500  # entries that are read at once
+_PAGE = 500  # entries of a log that are read at once
+_LOGS = 10  # that are read at once: one answer has a time, and all of it is in memory
 
 
 class Behind(NamedTuple):
@@ -29,6 +30,11 @@ class Behind(NamedTuple):
 
 async def catch_up(server: Server, todo: Sequence[Behind], on_begin: Callable[[], None]) -> None:
     """Let them read their logs to the end, and then begin; `on_begin` is called for each."""
+    for start in range(0, len(todo), _LOGS):
+        await _catch_up(server, todo[start : start + _LOGS], on_begin)
+
+
+async def _catch_up(server: Server, todo: Sequence[Behind], on_begin: Callable[[], None]) -> None:
     while todo:
         pipe = server.pipeline()
         for share, _, _ in todo:
@@ -57,7 +63,7 @@ async def _skip(server: Server, each: Behind) -> None:
     """Go on behind what is not there any more."""
     summary = await server.ask(server.client.hget(each.share.keys.meta, "summary"))
     if summary is not None and not each.void:
-        each.share.member.skipped(summary)
+        each.share.skip(summary)
 
 
 def _read(share: RedisShare, rows: Any) -> bool:
@@ -69,8 +75,7 @@ def _read(share: RedisShare, rows: Any) -> bool:
 def _begin(each: Behind, on_begin: Callable[[], None]) -> None:
     share = each.share
     if not share.reading and not each.void:
-        share.reading = True
-        share.member.caught_up()
+        share.begin()
         on_begin()
     if each.token and each.token != share.token and not each.void:
         share.lead(each.token)

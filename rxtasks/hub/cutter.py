@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from typing import Any
+from weakref import WeakSet
 
 from rxtasks.feed.hub.replica import order
 from rxtasks.hub.scripts import CUT
@@ -13,6 +14,7 @@ from rxtasks.hub.share import RedisShare
 
 __all__ = ["Cutter"]
 
+_logger = logging.getLogger("rxtasks.hub")
 _PAGE = 500  # entries that are summed up at once
 
 
@@ -24,11 +26,14 @@ class Cutter:
         self._server = server
         self._most = most
         self._long: dict[RedisShare, None] = {}
+        self._whole: WeakSet[RedisShare] = WeakSet()  # what cannot be summed up
         self._due = asyncio.Event()
 
     def measured(self, share: RedisShare, length: int) -> None:
         """A log has become so long."""
-        if self._most is not None and length > self._most + self._most // 4 + 16:
+        if self._most is None or share in self._whole:
+            return
+        if length > self._most + self._most // 4 + 16:
             self._long[share] = None
             self._due.set()
 
@@ -40,8 +45,16 @@ class Cutter:
             while self._long and not stopping():
                 share = next(iter(self._long))
                 del self._long[share]
-                with contextlib.suppress(*UNUSABLE):  # the next entry tells the length again
-                    await self._shorten(share, self._most or 0)
+                await self._try(share, self._most or 0)
+
+    async def _try(self, share: RedisShare, most: int) -> None:
+        try:
+            await self._shorten(share, most)
+        except UNUSABLE:
+            pass  # the next entry tells the length again
+        except Exception:
+            self._whole.add(share)
+            _logger.exception("%s: the log cannot be summed up, and stays whole", share.name)
 
     async def _shorten(self, share: RedisShare, most: int) -> None:
         length = await self._server.ask(self._server.client.xlen(share.keys.log))

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from rxtasks.hub.server import UNUSABLE, Server, stopping
-from rxtasks.hub.share import RedisShare
+from rxtasks.hub.share import REFUSED, RedisShare
 
 __all__ = ["Reader"]
 
@@ -33,6 +35,7 @@ class Reader:
         self._seen = "0-0"  # in the inbox
         self._ringing = False
         self._stale = False  # the read that is under way may be another one than is needed
+        self._refused_at: float | None = None
         self._rung: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
@@ -63,13 +66,27 @@ class Reader:
             while not stopping():
                 try:
                     await self._read()
-                except UNUSABLE:
+                    self._refused_at = None
+                except UNUSABLE as error:
+                    self._refused(error)
                     if not stopping():
                         await asyncio.sleep(_PAUSE)
         finally:
             for task in tuple(self._rung):
                 task.cancel()
             await asyncio.gather(*self._rung, return_exceptions=True)
+
+    def _refused(self, error: Exception) -> None:
+        """Where a server that answers gives nothing for long, let nobody wait for it."""
+        now = asyncio.get_running_loop().time()
+        if not isinstance(error, ResponseError):
+            self._refused_at = None  # signs of life tell that it is out of reach
+        elif self._refused_at is None:
+            self._refused_at = now
+        elif now - self._refused_at >= REFUSED:
+            for share in tuple(self._shares):
+                if share.reading:
+                    share.give_up(error)
 
     async def _read(self) -> None:
         places: dict[str, str] = {self._inbox: self._seen}

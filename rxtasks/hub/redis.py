@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import secrets
 import socket
@@ -18,16 +17,16 @@ from rxtasks.feed.hub.seam import Member, Place
 from rxtasks.hub.catching_up import Behind, catch_up
 from rxtasks.hub.cutter import Cutter
 from rxtasks.hub.keys import Names
+from rxtasks.hub.outage import Outage
 from rxtasks.hub.reader import Reader
 from rxtasks.hub.scripts import BEAT
 from rxtasks.hub.server import UNREACHABLE, UNUSABLE, Restarted, Server, stopping
 from rxtasks.hub.share import RedisShare
 from rxtasks.hub.status import HubTask, look
+from rxtasks.hub.work import Work
 from rxtasks.hub.writer import Writer
 
 __all__ = ["RedisHub"]
-
-_logger = logging.getLogger("rxtasks.hub")
 
 _BEATS = 4  # signs of life in the time of a lease
 _SLACK = 0.003  # seconds after the end of a lease to look for it
@@ -89,6 +88,12 @@ class RedisHub:
         self._server = Server(url, patience=max(_PATIENCE, lease))
         self._shares: dict[RedisShare, None] = {}
         self._joined = 0
+        self._outage = Outage(
+            self._shares,
+            falls_back=self.falls_back,
+            patience=max(_PATIENCE, lease),
+            retry_in=_PAUSES[1],
+        )
         self._cutter = Cutter(self._server, max_entries)
         self._writer = Writer(
             *(self._server, self._names, lease, self._keep),
@@ -99,10 +104,8 @@ class RedisHub:
             self._server, self._names.inbox(self.process), self._shares, self._hurry
         )
         self._due = asyncio.Event()
-        self._work: list[asyncio.Task[None]] = []
+        self._work: Work | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reached_at = float("-inf")
-        self._down: Exception | None = None
 
     def __repr__(self) -> str:
         return f"<RedisHub {self._names.prefix} {len(self._shares)} tasks>"
@@ -119,14 +122,14 @@ class RedisHub:
         try:
             await self._server.meet()
         except UNREACHABLE as error:
-            self._out_of_reach(error)
+            self._outage.begin(error)
         except BaseException:
             await self._server.aclose()
             raise
-        self._work = [
-            asyncio.Task(each, loop=self._loop)
-            for each in (self._beat(), self._writer.run(), self._reader.run(), self._cutter.run())
-        ]
+        self._work = Work(
+            lambda: (self._beat(), self._writer.run(), self._reader.run(), self._cutter.run()),
+            self._outage.break_down,
+        )
         return self
 
     async def __aexit__(
@@ -139,20 +142,17 @@ class RedisHub:
 
     async def aclose(self) -> None:
         """Give up all leases and close the connections. Idempotent."""
-        if not self._work:
+        work, self._work = self._work, None
+        if work is None:
             return
-        for share in tuple(self._shares):
-            share.leave()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await self._writer.drained()
-        work, self._work = self._work, []
-        left = set(work)
-        while left:  # while it connects, redis-py may swallow a cancellation
-            for task in left:
-                task.cancel()
-            _, left = await asyncio.wait(left, timeout=0.1)
-        await self._server.aclose()
+        async with contextlib.AsyncExitStack() as stack:  # also where this is cancelled
+            stack.push_async_callback(self._server.aclose)
+            stack.push_async_callback(work.end)
+            for share in tuple(self._shares):
+                share.leave()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._writer.drained()
 
     # ------------------------------------------------------------------ what feeds do
 
@@ -162,15 +162,15 @@ class RedisHub:
         Raises:
             ClientClosed: The hub is not open.
         """
-        if not self._work or self._loop is None:
+        if self._work is None or self._loop is None:
             raise ClientClosed("the hub is not open: use it inside `async with RedisHub(...)`")
         self._joined += 1
         process = f"{self.process}.{self._joined}"
         keys = self._names.of(name)
         share = RedisShare(name, process, keys, member, self)
         self._shares[share] = None
-        if self._down is not None:
-            self._loop.call_soon(self._tell_down, share, self._down)
+        if self._outage.error is not None:
+            self._loop.call_soon(self._outage.tell, share)
         self._hurry()
         return share
 
@@ -200,6 +200,11 @@ class RedisHub:
         self._writer.leave(share)
         self._reader.changed()
 
+    def broke(self, share: RedisShare, error: Exception) -> None:
+        """A task cannot be watched like that: it alone has to do without the hub for a while."""
+        self._writer.leave(share)  # somebody else may lead
+        share.rest(asyncio.get_running_loop().time(), error)
+
     def _hurry(self) -> None:
         self._due.set()
 
@@ -213,12 +218,13 @@ class RedisHub:
                 if not self._server.met or self._server.found != self._server.run:
                     await self._meet()
                 wait = await self._sign()
-                self._reached()
+                self._outage.reached()
+                self._writer.go_on()
                 pause = _PAUSES[0]
             except UNUSABLE as error:
                 wait = 0.0 if isinstance(error, Restarted) else pause
                 pause = min(2 * pause, _PAUSES[1])
-                self._failed(error, pause)
+                self._outage.failed(error, pause)
             if not stopping():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
@@ -233,10 +239,9 @@ class RedisHub:
     async def _sign(self) -> float:
         """Sign for all tasks; give the seconds until it is due again."""
         wait = self._lease / _BEATS
-        if not self._shares:  # then it is at least known whether Redis can be reached
+        shares = self._present()
+        if not shares:  # then it is at least known whether Redis can be reached
             await self._server.ask(self._server.client.ping())
-        leaving = self._writer.leaving  # a task that is joined again is left first
-        shares = [share for share in self._shares if share.name not in leaving]
         for start in range(0, len(shares), _CHUNK):
             chunk = shares[start : start + _CHUNK]
             sessions = [share.session for share in chunk]
@@ -249,10 +254,19 @@ class RedisHub:
                     raise answer
                 token, left = self._signed(share, answer)
                 wait = min(wait, left)
-                if not share.reading or (token and token != share.token):
+                if share.joined and (not share.reading or (token and token != share.token)):
                     behind.append(Behind(share, token, share.session))
             await catch_up(self._server, behind, self._reader.changed)
         return max(wait, 0.001)
+
+    def _present(self) -> list[RedisShare]:
+        now = asyncio.get_running_loop().time()
+        leaving = self._writer.leaving  # what is joined again is left first
+        return [
+            share
+            for share in self._shares
+            if share.name not in leaving and share.rests_until <= now
+        ]
 
     def _sign_of(self, share: RedisShare) -> tuple[str, Sequence[str], Sequence[Any]]:
         keys = (*share.keys, self._names.tasks)
@@ -279,30 +293,3 @@ class RedisHub:
             share.fenced()
         # It is the process that leads which keeps the lease up, so it looks in time.
         return token, float("inf") if token else int(left) / 1000 + _SLACK
-
-    # ------------------------------------------------------------------ outages
-
-    def _reached(self) -> None:
-        self._reached_at = asyncio.get_running_loop().time()
-        if self._down is not None:
-            _logger.warning("Redis can be reached again: tasks are watched together")
-            self._down = None
-        self._writer.go_on()
-
-    def _failed(self, error: Exception, retry_in: float) -> None:
-        if self._down is not None:
-            self._down = error
-        elif asyncio.get_running_loop().time() - self._reached_at >= max(_PATIENCE, self._lease):
-            self._out_of_reach(error)
-            for share in tuple(self._shares):
-                share.lose()
-                share.member.lost(error, retry_in)
-
-    def _out_of_reach(self, error: Exception) -> None:
-        then = "this process watches for itself" if self.falls_back else "who observes has to wait"
-        _logger.warning("Redis cannot be reached, so %s: %s", then, error)
-        self._down = error
-
-    def _tell_down(self, share: RedisShare, error: Exception) -> None:
-        if not share.left and not share.joined:
-            share.member.lost(error, _PAUSES[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.asyncio.connection import Connection
@@ -30,6 +31,10 @@ __all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "stopping"]
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
+_NO_URL = (
+    "this is no URL of a Redis server: give it as redis://host:port/database, rediss://... or "
+    "unix://..., and write such characters of a password as # / ? @ : as %23 %2F %3F %40 %3A"
+)
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 """What is raised when there is no answer, or none that could be used."""
@@ -72,6 +77,7 @@ class Server:
         self._patience = patience
         self._shas: dict[str, str] = {}
         try:
+            _check_password(url)
             self._client = _client(
                 url,
                 decode_responses=False,
@@ -79,8 +85,8 @@ class Server:
                 socket_connect_timeout=patience,
                 redis_connect_func=self._connected,
             )
-        except ValueError as error:
-            raise ConfigurationError(f"this is no URL of a Redis server: {error}") from None
+        except ValueError:  # what it says may repeat a password
+            raise ConfigurationError(_NO_URL) from None
 
     async def _connected(self, connection: Connection) -> None:
         """Look at each new connection whether a server was started anew behind it."""
@@ -163,6 +169,12 @@ class Server:
         """Close all connections."""
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
+
+
+def _check_password(url: str) -> None:
+    at = urlsplit(url)
+    if at.scheme != "unix" and "@" in f"{at.path}{at.query}{at.fragment}":
+        raise ValueError("the rest of a password, whose beginning would be taken for a host")
 
 
 def _client(url: str, **options: Any) -> redis.asyncio.Redis:

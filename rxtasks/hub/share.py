@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
+from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Outgoing, Place
 from rxtasks.hub.keys import Keys
 
-__all__ = ["Host", "RedisShare", "Rows", "Sending"]
+__all__ = ["REFUSED", "Host", "RedisShare", "Rows", "Sending"]
+
+_logger = logging.getLogger("rxtasks.hub")
+_LONGEST = 60.0  # seconds that a task does without the hub after an error of its own
+
+REFUSED = 2.0
+"""Seconds that a server which answers may refuse what a task needs."""
 
 Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
@@ -23,6 +33,10 @@ class Host(Protocol):
 
     def left(self, share: RedisShare) -> None:
         """A task is watched no more."""
+        ...
+
+    def broke(self, share: RedisShare, error: Exception) -> None:
+        """A task cannot be watched like that: it alone has to do without the hub for a while."""
         ...
 
 
@@ -43,6 +57,7 @@ class RedisShare:
         keys: Its keys.
         member: Who watches it.
         joined: Redis knows that this process watches it.
+        known: It was joined before, and has not left since.
         reading: It has read what was there, and the reader goes on.
         token: The fencing token of its lease; 0 while it does not lead.
         heard: What was told up to here has been read.
@@ -50,6 +65,7 @@ class RedisShare:
         left: It watches no more.
         place: Which log it reads.
         session: Counts how often it has begun anew: what was read for an earlier one is void.
+        rests_until: When it may join again, on the clock of the loop, after an error of its own.
     """
 
     def __init__(
@@ -65,7 +81,7 @@ class RedisShare:
         self.keys: Keys = keys
         self.member: Member = member
         self.joined: bool = False
-        self.known: bool = False  # it was joined before, and has not left since
+        self.known: bool = False
         self.reading: bool = False
         self.token: int = 0
         self.heard: str = "0-0"
@@ -73,6 +89,9 @@ class RedisShare:
         self.left: bool = False
         self.session: int = 0
         self.place: Place | None = None
+        self.rests_until: float = float("-inf")
+        self._rested = 0  # times
+        self._refused_at: float | None = None
         self._number = 0
         self._previous = "0-0"  # the entry that was written last
         self._host = host
@@ -97,39 +116,111 @@ class RedisShare:
         attended = attended or self.known
         self.joined = self.known = True
         self.place = place
-        self.member.joined(place, attended=attended)
-        self.heard = self.member.told_position
+        with self._guard():
+            self.member.joined(place, attended=attended)
+            self.heard = self.member.told_position
+
+    def begin(self) -> None:
+        """All that was in the log has been read."""
+        self.reading = True
+        with self._guard():
+            self.member.caught_up()
 
     def lead(self, token: int) -> None:
         """It has the lease, and has read the log to its end."""
         self.token, self._number, self.sending = token, 0, None
         self._previous = self.member.position
-        self.member.lead()
+        with self._guard():
+            self.member.lead()
 
     def fenced(self) -> None:
         """Somebody else has the lease, or could have it."""
         self.token, self.sending = 0, None
-        self.member.follow()
+        with self._guard():
+            self.member.follow()
 
     def lose(self) -> None:
         """Begin anew with the next sign of life."""
         self.session += 1
+        self._refused_at = None
         self.joined = self.reading = False
         self.token, self.sending = 0, None
+
+    def accepted(self) -> None:
+        """Redis has taken the entry that was on its way."""
+        self._refused_at = None
+
+    def refused(self, error: Exception) -> None:
+        """Redis does not take the entry that is on its way: that may change, but not for ever."""
+        now = asyncio.get_running_loop().time()
+        if self._refused_at is None:
+            self._refused_at = now
+        elif now - self._refused_at >= REFUSED:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Do without the hub for a while, and let somebody else lead."""
+        self._host.broke(self, error)
+
+    def lost(self, error: TransportError, retry_in: float) -> None:
+        """The hub cannot be used; whatever becomes of this task, the others are told as well."""
+        self.lose()
+        try:
+            self.member.lost(error, retry_in)
+        except Exception:
+            _logger.exception("%s: cannot do without the hub", self.name)
+
+    def rest(self, now: float, error: Exception) -> None:
+        """Do without the hub for a while, longer each time."""
+        pause = min(2.0**self._rested, _LONGEST)
+        if not self._rested:
+            _logger.error(
+                "%s: cannot be watched by way of the hub, so this process does without it, and "
+                "tries again from time to time",
+                self.name,
+                exc_info=error,
+            )
+        self._rested += 1
+        self.rests_until = now + pause
+        kind = type(error).__name__
+        self.lost(TransportError(f"the shared log of the task cannot be used: {kind}"), pause)
 
     def next(self) -> Sending | None:
         """Give the entry that is to be written now."""
         if self.sending is None and self.token and not self.left:
-            outgoing = self.member.outgoing()
-            if outgoing is not None:
-                self._number += 1
-                id_ = f"{self.token}-{self._number}"
-                self.sending = Sending(id_, self._previous, outgoing)
-                self._previous = id_
+            with self._guard():
+                self._take_out()
         return self.sending
+
+    def _take_out(self) -> None:
+        outgoing = self.member.outgoing()
+        if outgoing is not None:
+            self._number += 1
+            id_ = f"{self.token}-{self._number}"
+            self.sending = Sending(id_, self._previous, outgoing)
+            self._previous = id_
+
+    def skip(self, summary: bytes) -> None:
+        """Go on behind the entries that a summary is about."""
+        with self._guard():
+            self.member.skipped(summary)
 
     def take(self, rows: Rows) -> None:
         """Take entries of the log; those that it has already are left out."""
+        with self._guard():
+            self._take(rows)
+
+    def take_next(self, rows: Rows) -> bool:
+        """Take entries as long as none is missing between them; False where one is."""
+        with self._guard():
+            for row in rows:
+                previous = row[1].get(b"p", b"0-0").decode()
+                if not self.left and order(previous) > order(self.member.position):
+                    return False
+                self._take([row])
+        return True
+
+    def _take(self, rows: Rows) -> None:
         for position, fields in rows:
             at = position.decode()
             if self.left:
@@ -137,29 +228,29 @@ class RedisShare:
             if order(at) > order(self.member.position):
                 self.member.took(at, fields[b"e"])
 
-    def take_next(self, rows: Rows) -> bool:
-        """Take entries as long as none is missing between them; False where one is."""
-        for row in rows:
-            previous = row[1].get(b"p", b"0-0").decode()
-            if not self.left and order(previous) > order(self.member.position):
-                return False
-            self.take([row])
-        return True
-
     def hear(self, rows: Rows) -> bool:
         """Take what was told; whether the lease is said to be free."""
         free = False
-        for position, fields in rows:
-            at = position.decode()
-            if self.left:
-                return free
-            if order(at) <= order(self.heard):
-                continue
-            self.heard = at
-            if (data := fields.get(b"t")) is not None:
-                self.member.heard(at, data)
-            free = free or b"free" in fields
+        with self._guard():
+            for position, fields in rows:
+                at = position.decode()
+                if self.left:
+                    return free
+                if order(at) <= order(self.heard):
+                    continue
+                self.heard = at
+                if (data := fields.get(b"t")) is not None:
+                    self.member.heard(at, data)
+                free = free or b"free" in fields
         return free
+
+    @contextmanager
+    def _guard(self) -> Generator[None]:
+        """Let an error that nobody has thought of concern this task alone."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is logged by whoever is told
+            self.give_up(error)
 
     @property
     def owner(self) -> str:

@@ -17,6 +17,7 @@ __all__ = ["Writer"]
 _PAUSE = 0.05  # seconds after a failure
 _TOLD = 1000  # things that were told are kept, about
 _HEARD = 600  # seconds in which somebody is to lead who hears them
+_GOODBYES = 10_000  # that wait to be said: what is left unsaid shows when the lease has run out
 
 Call = tuple[str, Sequence[str], Sequence[Any]]
 
@@ -53,7 +54,7 @@ class Writer:
         self._full: dict[RedisShare, None] = {}
         self._tells = Tells()
         self._deleted: dict[str, None] = {}
-        self._leaving: dict[RedisShare, None] = {}
+        self._leaving: dict[str, tuple[str, Call]] = {}  # by process: the task, and the goodbye
         self._due = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -74,9 +75,11 @@ class Writer:
         self._wake()
 
     def leave(self, share: RedisShare) -> None:
-        """A task is watched here no more."""
+        """A task is watched here no more, or not for a while."""
         self._full.pop(share, None)
-        self._leaving[share] = None
+        self._leaving.setdefault(share.process, (share.name, _goodbye(share)))
+        while len(self._leaving) > _GOODBYES:
+            del self._leaving[next(iter(self._leaving))]
         self._wake()
 
     def go_on(self) -> None:
@@ -87,7 +90,7 @@ class Writer:
     @property
     def leaving(self) -> set[str]:
         """The tasks of which it has not been said yet that they are left."""
-        return {share.name for share in self._leaving}
+        return {name for name, _ in self._leaving.values()}
 
     async def drained(self) -> None:
         """Wait until everything has been sent."""
@@ -116,40 +119,44 @@ class Writer:
         """Send what there is; False if there was nothing."""
         if not self._server.met:
             raise ConnectionError("Redis has not been reached yet")
-        shares = [share for share in self._full if share.next() is not None]
-        leaving, deleted = list(self._leaving), list(self._deleted)
+        told = len(self._tells) > 0
+        refused = await self._tell_all()
+        shares = [share for share in tuple(self._full) if share.next() is not None]
+        leaving, deleted = dict(self._leaving), list(self._deleted)
         for share in [share for share in self._full if share.sending is None]:
             del self._full[share]
-        if not (shares or leaving or self._tells or deleted):
-            return False
-        await self._tell_all()
         calls = [self._entry(share) for share in shares]
-        calls += [self._goodbye(share) for share in leaving]
+        calls += [goodbye for _, goodbye in leaving.values()]
         calls += [self._deletion(name) for name in deleted]
         results = await self._server.call(calls) if calls else []
         for share, result in zip(shares, results, strict=False):
             self._sent(share, result)
-        for share in leaving:
-            self._leaving.pop(share, None)
+        for process in leaving:
+            self._leaving.pop(process, None)
         for name in deleted:
             self._deleted.pop(name, None)
         if leaving:
             self._on_change()
-        return True
+        if refused is not None:
+            raise refused
+        return told or bool(calls)
 
-    async def _tell_all(self) -> None:
+    async def _tell_all(self) -> Exception | None:
+        """Tell what there is to tell; give the error where Redis takes it not, or not all of it."""
         tells = self._tells.take()
         if not tells:
-            return
+            return None
         try:
             results = await self._server.call([self._telling(*tell) for tell in tells])
-        except UNUSABLE as error:
-            results = [error]
+        except BaseException:
+            self._tells.put_back(tells)
+            raise
         errors = [each for each in results if isinstance(each, Exception)]
         if errors:
             self._tells.put_back(tells)  # it counts once, however often it is told
-            raise errors[0]
+            return errors[0]
         self._tells.told()
+        return None
 
     def _telling(self, name: str, data: bytes) -> Call:
         keys = self._names.of(name)
@@ -166,23 +173,22 @@ class Writer:
         keys = self._names.of(name)
         return DELETE, (*keys[1:], self._names.tasks), (name,)
 
-    def _goodbye(self, share: RedisShare) -> Call:
-        keys = share.keys
-        return (
-            LEAVE,
-            (keys.lease, keys.watchers, keys.told, keys.readers),
-            (share.process, share.owner),
-        )
-
     def _sent(self, share: RedisShare, result: Any) -> None:
         sending, share.sending = share.sending, None
         if share.left or sending is None:
             return
         if isinstance(result, Exception):
             share.sending = sending
+            share.refused(result)
             raise result
+        share.accepted()
         if result:
             self._on_length(share, result)
         else:
             share.fenced()
             self._on_change()
+
+
+def _goodbye(share: RedisShare) -> Call:
+    keys = (share.keys.lease, share.keys.watchers, share.keys.told, share.keys.readers)
+    return LEAVE, keys, (share.process, share.owner)

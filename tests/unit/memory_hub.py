@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
+from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Place
 
@@ -92,7 +93,7 @@ class MemoryHub:
         self.reachable = False
         self.leaders.clear()
         for share in list(self.shares):
-            share.member.lost(ConnectionError("no route"), 1.0)
+            share.member.lost(TransportError("Redis cannot be reached: no route"), 1.0)
 
     def up(self, place: Place | None = None) -> None:
         """Be there again, with what there was, or (another place) without."""
@@ -109,7 +110,7 @@ class MemoryHub:
         if share not in self.shares:
             return
         if not self.reachable:
-            share.member.lost(ConnectionError("no route"), 1.0)
+            share.member.lost(TransportError("Redis cannot be reached: no route"), 1.0)
             return
         others = any(each.name == share.name for each in self.shares if each is not share)
         share.member.joined(self.place, attended=others if attended is None else attended)

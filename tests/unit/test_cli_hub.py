@@ -11,11 +11,12 @@ import re
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 
 import pytest
 
-from rxtasks import Client, TransportError
+from rxtasks import Client, ConfigurationError, TransportError
 from rxtasks.cli.app import main
 from rxtasks.cli.hub import reporting, show, table
 from rxtasks.cli.running import guarded, run
@@ -200,6 +201,49 @@ def test_on_a_terminal_a_look_takes_the_place_of_the_one_before(
 def test_how_often_to_look_needs_somebody_who_looks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hub", "--every", "3"]) == 2
     assert "--every says how often --watch looks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "rest", ["s3c#ret@host", "s3c/ret@host", "123/s3c@host", "1?s3c@h/0", "s[@h"]
+)
+def test_no_error_repeats_a_password(rest: str) -> None:
+    with pytest.raises(ConfigurationError, match="no URL of a Redis server") as caught:
+        Server(f"redis://user:{rest}", patience=1.0)
+    assert "s3c" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("arguments", [["hub"], ["serve", "--port=0", "--hub"]])
+@pytest.mark.parametrize("url", ["redis://u:s3c@127.0.0.1", "redis://127.0.0.1/0?password=s3c"])
+def test_a_password_is_no_option(
+    arguments: list[str], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, url]) == 2
+    said = capsys.readouterr().err
+    assert "put the URL into the environment as RXTASKS_HUB" in said
+    assert "s3c" not in said
+
+
+def test_a_hub_is_found_in_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever needs no password may give any.
+    monkeypatch.setenv("RXTASKS_HUB", shared_redis().url.replace("//", "//default:s3c@"))
+    assert main(["hub", "--prefix", "nothing"]) == 0
+    assert "no task is watched" in capsys.readouterr().out
+
+    monkeypatch.setenv("RXTASKS_HUB", "redis://127.0.0.1:s3c/0")
+    assert main(["serve", "--port=0", "--hub-prefix=mine"]) == 2
+    said = capsys.readouterr().err
+    assert "no URL of a Redis server" in said
+    assert "s3c" not in said
+
+
+def test_a_prefix_needs_a_hub(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RXTASKS_HUB", raising=False)
+    assert main(["serve", "--port=0", "--hub-prefix=mine"]) == 2
+    assert "--hub-prefix needs --hub or RXTASKS_HUB" in capsys.readouterr().err
 
 
 def test_what_is_no_redis_server_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:

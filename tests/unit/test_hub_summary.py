@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rxtasks import AgentMessage, Client, TaskEvent, TaskStatus, TaskUpdate
+from rxtasks import AgentMessage, Client, TaskEvent, TaskStatus, TaskUpdate, TransportError
 from rxtasks.feed.hub.recall import RecalledState, RecalledTurn
 from rxtasks.feed.hub.record import Entry, Record, Told
 from rxtasks.feed.hub.replica import Replica
@@ -96,7 +96,7 @@ async def test_who_was_away_is_told_what_is_missing_and_where_the_task_stands() 
         pulling = asyncio.create_task(pull(twin, pulled))
         await asyncio.sleep(0.6)
         share = share_of(hub, twin)
-        share.member.lost(ConnectionError("no route"), 1.0)
+        share.member.lost(TransportError("Redis cannot be reached: no route"), 1.0)
         hub.shares.remove(share)
         last = seen[-1].seq
         await asyncio.sleep(20.0)

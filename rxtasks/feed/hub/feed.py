@@ -26,7 +26,7 @@ class HubFeed(HubMember):
             self._apart()
             super().sent(text, accepted, started=started)
         if started is not None:
-            # What is known of the task begins with its name, whether or not Redis is there.
+            # What is known of the task begins with its name, whether or not the hub is there.
             self._shared.replica.state.name_task(started)
         self._tell(Told(uuid.uuid4().hex, sent=Sent(text, accepted, started)))
         if started is not None:

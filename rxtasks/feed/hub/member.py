@@ -138,17 +138,13 @@ class HubMember(HubTelling):
         self._doubtful = True
         self._retell()
 
-    def lost(self, error: Exception, retry_in: float) -> None:
-        """The hub cannot be reached: watch for itself, or wait."""
+    def lost(self, error: TransportError, retry_in: float) -> None:
+        """The hub cannot be used: watch for itself, or wait."""
         self._step_down()
         self._doubtful = True
         self.state = self._shared.own or self._shared.replica.state
-        fault = TransportFault(
-            source="hub",
-            attempt=1,
-            retry_in=retry_in,
-            cause=TransportError(f"Redis cannot be reached: {error}"),
-        )
+        cause = TransportError(str(error))  # observers get an error of their own
+        fault = TransportFault(source="hub", attempt=1, retry_in=retry_in, cause=cause)
         self._faults = newest(self._faults, fault)
         if not self._hub.falls_back:
             self.log.announce(fault)

@@ -36,8 +36,6 @@ __all__ = ["RecalledLedger", "RecalledState", "RecalledTurn"]
 
 _ATTRIBUTES = tuple(name for name in TurnNote.__struct_fields__)
 _PUBLIC = frozenset({"state", "failure", "word"})
-
-
 _IDENTITY = 15  # bytes
 
 
@@ -69,10 +67,10 @@ class RecalledTurn(Turn):
         return TurnNote(**fields)
 
     def recall(self, note: TurnNote) -> None:
-        """Be what was written down."""
+        """Be what was written down; a state that another version has is to be found out anew."""
         for name in _ATTRIBUTES:
             setattr(self, name if name in _PUBLIC else f"_{name}", getattr(note, name))
-        self.state = TurnState[note.state]
+        self.state = TurnState.__members__.get(note.state, TurnState.UNKNOWN)
 
     def begin_waiting(self, now: float) -> None:
         """Give what the turn waits for its whole time, since nobody may have looked for it."""

@@ -30,6 +30,7 @@ from rxtasks.streams.entry import Item
 
 __all__ = [
     "UNREADABLE",
+    "UNWRITABLE",
     "Entry",
     "Mark",
     "Note",
@@ -195,14 +196,15 @@ def encode_entry(entry: Entry) -> bytes:
     """Write an entry as JSON, whatever a platform has put into its messages."""
     try:
         return _encoder.encode(entry)
-    except (UnicodeError, OverflowError, TypeError, ValueError, RecursionError):
+    except UNWRITABLE:
         records: list[Any] = []
         for record in entry.records:
             values = [msgspec.Raw(_robust(value)) for value in record.values]
             fields = {name: getattr(record, name) for name in record.__struct_fields__}
             records.append({**fields, "values": values})
         fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
-        return _encoder.encode({**fields, "records": records})
+        note = None if entry.note is None else msgspec.Raw(encode(entry.note))
+        return _encoder.encode({**fields, "records": records, "note": note})
 
 
 def _robust(value: EventValue | Sequence[Delta]) -> bytes:
@@ -210,6 +212,9 @@ def _robust(value: EventValue | Sequence[Delta]) -> bytes:
         return encode(value)
     return b"[%s]" % b",".join([encode(delta) for delta in value])
 
+
+UNWRITABLE = (UnicodeError, OverflowError, TypeError, ValueError, RecursionError)
+"""What is raised by text with half a character in it, and other things that JSON cannot hold."""
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What is raised by what another version has written, or somebody else."""
@@ -225,8 +230,11 @@ def decode_entry(data: bytes) -> Entry:
 
 
 def encode_told(told: Told) -> bytes:
-    """Write what is told as JSON."""
-    return _encoder.encode(told)
+    """Write what is told as JSON, whatever a user has sent."""
+    try:
+        return _encoder.encode(told)
+    except UNWRITABLE:
+        return encode(told)
 
 
 def decode_told(data: bytes) -> Told:

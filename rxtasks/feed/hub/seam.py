@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rxtasks.errors import TransportError
+
 __all__ = ["Hub", "Member", "Outgoing", "Place", "Share"]
 
 
@@ -105,8 +107,8 @@ class Member(Protocol):
         """Give the next entry to write, if there is one."""
         ...
 
-    def lost(self, error: Exception, retry_in: float) -> None:
-        """The hub cannot be reached; `joined` follows when it can."""
+    def lost(self, error: TransportError, retry_in: float) -> None:
+        """The hub cannot be used, and says why; `joined` follows when it can."""
         ...
 
 

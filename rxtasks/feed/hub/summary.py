@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from rxtasks.feed.hub.record import Note
+from rxtasks.feed.hub.record import UNWRITABLE, Note
 from rxtasks.models import Gap, TaskUpdate
+from rxtasks.platforms.gateway.events import encode
 
 __all__ = ["Known", "Summary", "decode_summary", "encode_summary"]
 
@@ -61,8 +62,11 @@ _summaries = msgspec.json.Decoder(Summary)
 
 
 def encode_summary(summary: Summary) -> bytes:
-    """Write a summary as JSON."""
-    return msgspec.json.encode(summary)
+    """Write a summary as JSON, whatever a platform has put into its messages."""
+    try:
+        return msgspec.json.encode(summary)
+    except UNWRITABLE:
+        return encode(summary)
 
 
 def decode_summary(data: bytes) -> Summary:
