@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, validato
 import rxtasks
 from rxtasks.cli import running, tasks
 from rxtasks.cli.exposure import Exposure
-from rxtasks.cli.options import Flag, Reach, Where, hub_url
+from rxtasks.cli.options import Flag, Reach, Where, hub_url, prefix_of
 from rxtasks.cli.settings import UsageError
 
 __all__ = ["app", "main"]
@@ -113,8 +113,6 @@ def serve(
         given = {"--agents": agents, "--path": path, "--db": db}
         _refuse_of_here(given, ["--allow-command"] * allow_command + exposure.of_webhooks())
     hub = hub_url(hub)
-    if hub is None and hub_prefix is not None:
-        raise UsageError("--hub-prefix needs --hub or RXTASKS_HUB")
     elsewhere = None if platform == "local" else Reach(platform=platform)
     serving = serve(
         host,
@@ -128,7 +126,7 @@ def serve(
         allow_command=allow_command,
         elsewhere=elsewhere,
         hub=hub,
-        hub_prefix=hub_prefix or "rxtasks",
+        hub_prefix=prefix_of(hub, hub_prefix),
     )
     return running.run(serving)
 

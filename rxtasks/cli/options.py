@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter, Token, validators
 
 from rxtasks.cli.settings import DEFAULT_URL, UsageError, named
 
-__all__ = ["Flag", "Look", "Name", "Reach", "Where", "hub_url", "variable"]
+__all__ = ["Flag", "Look", "Name", "Reach", "Where", "hub_url", "prefix_of", "variable"]
 
 _HUB = "RXTASKS_HUB"
 
@@ -141,3 +141,14 @@ def hub_url(given: str | None) -> str | None:
             f"the URL into the environment as {_HUB}, and leave it out"
         )
     return given
+
+
+def prefix_of(hub: str | None, given: str | None) -> str:
+    """Choose with what the keys of a hub begin.
+
+    Raises:
+        UsageError: There is no hub.
+    """
+    if hub is None and given is not None:
+        raise UsageError(f"--hub-prefix needs --hub or {_HUB}")
+    return given or "rxtasks"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -87,9 +87,9 @@ async def serve(
 ) -> AsyncGenerator[Running]:
     """Serve a client as long as the block runs.
 
-    Leaving it, also by an error, stops in order: nothing new is started (503), what the embedded
-    platform runs may end within `grace` and is then cancelled if you want, streams are told what
-    came of it and when to come back and end, and requests under way have 5 seconds.
+    Leaving it, also by an error, stops in order: nothing new is started (503), what runs in this
+    process may end within `grace` and is then cancelled if you want, streams are told what came
+    of it and when to come back and end, and requests under way have 5 seconds.
 
     Args:
         client: A client of any platform, entered. It is not closed.
@@ -110,9 +110,8 @@ async def serve(
         ClientClosed: The client is not open.
         OSError: The port is taken, or the address is not one of this machine.
     """
-    client.limits.check_open()  # else those who ask would be told to open their own
     check_flag("cancel_running", cancel_running)
-    _check_place(host, port, certificate, private_key)
+    _check_place(client, host, port, certificate, private_key)
     _check(host, options, header_timeout=header_timeout, idle_timeout=idle_timeout, grace=grace)
     patience = Patience(
         header=header_timeout,
@@ -123,20 +122,16 @@ async def serve(
     made = app(client, **options)
     runner = web.AppRunner(made, access_log=None, shutdown_timeout=_STOPPING)
     await runner.setup()
-    try:
+    async with AsyncExitStack() as closing:  # also where the block raises or is cancelled
+        closing.push_async_callback(runner.cleanup)
         listening = await listen(runner, host, port, patience=patience, context=context)
-        try:
-            try:
-                yield _running(host, listening, context, made)
-            finally:  # also where the block raises or is cancelled
-                await _drain(client, made, grace, cancel=cancel_running)
-        finally:
-            listening.close()
-    finally:
-        await runner.cleanup()
+        closing.callback(listening.close)
+        closing.push_async_callback(_drain, client, made, grace, cancel=cancel_running)
+        yield _running(host, listening, context, made)
 
 
-def _check_place(host: object, port: object, *files: object) -> None:
+def _check_place(client: Client, host: object, port: object, *files: object) -> None:
+    client.limits.check_open()  # else those who ask would be told to open their own
     check_is("host", host, str, "a str")
     check_count("port", port, least=0)
     if cast("int", port) > _PORTS:
