@@ -137,7 +137,12 @@ class Cadence:
         messages are polled when its metadata says that something changed.
         """
         delay = self._delay(facts)
-        return delay * (1.0 - self.jitter * self.random()) if delay < float("inf") else delay
+        if delay == float("inf"):
+            return delay
+        # What is waited for a stream is not cut short: there would be a rest to wait for, and a
+        # rest of that.
+        sign = 1.0 if self._waits_for_stream(facts) else -1.0
+        return delay * (1.0 + sign * self.jitter * self.random())
 
     def _delay(self, facts: Facts) -> float:
         messages = facts.what == "messages"
@@ -150,8 +155,7 @@ class Cadence:
             return self._hinted(facts)
         if facts.stream == "everything":
             return self.safety
-        if facts.since_drop is not None and facts.since_drop < self.reconnecting:
-            # The stream will make up for what it missed, in order: give it a moment.
+        if facts.since_drop is not None and self._waits_for_stream(facts):
             return self.reconnecting - facts.since_drop
         since = min(facts.since_change, facts.since_sent)
         if facts.status in (TaskStatus.ACTION, TaskStatus.PAUSED):
@@ -159,6 +163,12 @@ class Cadence:
         if messages:
             return self._messages(facts, since=since)
         return self._metadata(facts, since=since)
+
+    def _waits_for_stream(self, facts: Facts) -> bool:
+        """Whether a stream was just lost: it will make up for what it missed, in order."""
+        if facts.since_drop is None or facts.settled:
+            return False
+        return facts.since_drop < self.reconnecting - TICK
 
     def _hinted(self, facts: Facts) -> float:
         # That a turn has begun is seldom told: it is seen in time before one gives up on it.

@@ -128,3 +128,15 @@ def test_refusals_in_a_row_slow_down_up_to_a_bound() -> None:
     for second in range(0, 1000, 10):
         budget.limited(now=float(second), retry_after=None)
     assert budget.slowdown == 32.0
+
+
+@pytest.mark.parametrize("dice", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("ago", [0.0, 1.0, 1.9, 1.9985, 1.99999999, 2.0 - 4e-16])
+def test_who_waits_for_a_stream_does_not_poll_for_the_rest_of_the_time(
+    ago: float, dice: float
+) -> None:
+    cadence = Cadence(random=lambda: dice)
+    delay = cadence.next_delay(Facts(since_drop=ago, since_change=0.0))
+    assert delay >= cadence.reconnecting - ago
+    assert delay > 0.001, "nor at once, again and again"
+    assert delay <= 2.0 * (1.0 + cadence.jitter)
