@@ -48,9 +48,9 @@ TAIL = """
 - **1.4 times aiohttp reading alone.** It is at the edge, and comes out on both sides of it.
 - **Latency, 1.3 times raw aiohttp.** What goes into the decoder, the adapter, the ledger and the
   log is spent once for each read, however small that is: 7 µs in a loop, some 50 µs after five
-  milliseconds in which the processor has done something else. It comes out on both sides of 1.3.
+  milliseconds in which the processor has done something else.
 - **With uvloop, 0.8 times asyncio's.** aiohttp alone does not get there either, as the row says:
-  the event is a wake-up of the process, which both loops wait for in the same way.
+  the event is a wake-up of the process, which both loops wait for alike.
 """
 
 
