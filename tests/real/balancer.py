@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-__all__ = ["Balancer", "balancer"]
+from tests.integration.relaying import copied, relaying
 
-_CHUNK = 4096
+__all__ = ["Balancer", "balancer"]
 
 
 class Balancer:
@@ -41,8 +41,8 @@ class Balancer:
             writer.transport.abort()
             return
         self._open[writer] = None
-        up = asyncio.ensure_future(_copy(reader, up_writer))
-        down = asyncio.ensure_future(_copy(up_reader, writer))
+        up = asyncio.ensure_future(copied(reader, up_writer))
+        down = asyncio.ensure_future(copied(up_reader, writer))
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -64,35 +64,10 @@ class Balancer:
         raise OSError("no server takes connections")
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-
-
 @asynccontextmanager
 async def balancer(ports: list[int]) -> AsyncIterator[Balancer]:
     """Listen before some ports."""
     made = Balancer(ports)
-    serving: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        # asyncio complains of a handler that ends by being cancelled, as it is in the end.
-        with contextlib.suppress(asyncio.CancelledError):
-            await made.handle(reader, writer)
-        serving.discard(task)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with relaying(made.handle) as port:
+        made.url = f"http://127.0.0.1:{port}"
         yield made
-    finally:
-        server.close()
-        for task in tuple(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await server.wait_closed()

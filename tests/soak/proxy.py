@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
 
+from tests.integration.relaying import CHUNK, copied, relaying
+
 Fate: TypeAlias = Literal["none", "refuse", "cut", "reset", "stall"]
 
 _STALL = 8.0  # seconds of silence before the connection is cut at last
-_CHUNK = 4096
 
 
 class Proxy:
@@ -50,9 +51,9 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: Fate, budget: int
     ) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        up = asyncio.ensure_future(_copy(reader, up_writer))
+        up = asyncio.ensure_future(copied(reader, up_writer))
         try:
-            while data := await up_reader.read(_CHUNK):
+            while data := await up_reader.read(CHUNK):
                 if fate != "none" and len(data) > budget:
                     writer.write(data[:budget])
                     await self._break(writer, fate)
@@ -78,35 +79,10 @@ class Proxy:
             await writer.drain()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-
-
 @asynccontextmanager
 async def proxy(
     port: int, dice: random.Random, faults: Counter[str], *, rate: float
 ) -> AsyncIterator[int]:
     """Listen before a port, and give the port to use instead."""
-    made = Proxy(port, dice, faults, rate)
-    serving: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        # asyncio complains of a handler that ends by being cancelled, as it is in the end.
-        with contextlib.suppress(asyncio.CancelledError):
-            await made.handle(reader, writer)
-        serving.discard(task)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tuple(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+    async with relaying(Proxy(port, dice, faults, rate).handle) as instead:
+        yield instead
