@@ -45,7 +45,7 @@ class State:
         turn: How far the latest turn has come.
         ledger: Which messages are known.
         cursor: Where the next poll of messages goes on.
-        connection: How the task is being watched; whoever watches it sets this.
+        connection: How it is being watched; whoever does that sets it.
         tools: The tools that are at work.
     """
 
@@ -131,10 +131,11 @@ class State:
         proved = fresh and (mark.reconcile or self.turn.state is not TurnState.WAITING)
         info, stale = snapshot.info, False
         if info is not None:
-            # It may be older than what the stream has said, or than the first sign of the turn.
+            # It may be older than what the stream has said, or than a sign of the turn: then only
+            # another poll can tell, which nothing else may ask for.
             differs = (info.platform_state, info.turn) != (before[1], self.info.turn)
-            stale = mark.words != self._words and differs
-            info = _without_word(info) if stale or (not fresh and info.status in REST) else info
+            stale = (mark.words != self._words and differs) or (not fresh and word in REST)
+            info = _without_word(info) if stale else info
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -144,8 +145,7 @@ class State:
         self.tools.note(items)
         past = self._past(items) if first else 0
         history = items[:past]
-        # The metadata was read before the messages; told after them, a settled word finds the
-        # evidence for it.
+        # Told after the messages, though it was read before, a settled word finds its evidence.
         items = [*items[past:], *([info] if info is not None else [])]
         if snapshot.facts is not None and mark.cursor is None:
             outcome = self._conclude(items, now, whole=True)

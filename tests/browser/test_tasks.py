@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from playwright.async_api import Route
 
 from rxtasks import (
     AgentErrorMessage,
@@ -131,6 +133,35 @@ async def test_the_list_shows_tasks_of_all_agents_and_leads_to_them(
     await tab.do(tab.page.locator("#tasks a").click())
     await tab.sees("message 2", "#feed")
     assert await tab.js("document.querySelector('#tasks [aria-current=page]') !== null")
+
+
+async def test_a_listing_that_was_overtaken_shows_nothing_old(running: Running, tab: Tab) -> None:
+    held, go_on = asyncio.Event(), asyncio.Event()  # of the browser's loop
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        held.set()
+        await go_on.wait()
+        await route.fulfill(response=answer)
+
+    async def let_go() -> None:
+        async with tab.page.expect_response("**/tasks?*") as answer:
+            go_on.set()
+        await (await answer.value).finished()
+
+    await tab.open(running.url)
+    await tab.start("forever", "Count")
+    await tab.sees("running", "#tasks")
+    await tab.do(tab.page.select_option("#filter", "forever"))  # one listing, not one an agent
+    await tab.do(tab.page.route("**/tasks?*", hold))
+    await tab.js("void document.dispatchEvent(new Event('visibilitychange'))")
+    await tab.do(asyncio.wait_for(held.wait(), 10))
+    await tab.click("Cancel", "#task")
+    await tab.sees("cancelled", "#tasks")
+    await tab.do(asyncio.wait_for(let_go(), 10))
+    await tab.js("new Promise((shown) => setTimeout(shown, 100))")
+
+    assert await tab.text("#tasks .status") == "cancelled"
 
 
 async def test_everything_can_be_done_with_the_keyboard(running: Running, tab: Tab) -> None:

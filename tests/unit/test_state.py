@@ -108,6 +108,25 @@ def test_a_poll_that_lags_behind_a_stream_changes_no_word_and_makes_another_due(
     assert (outcome.poll, outcome.settled) == (False, True)
 
 
+def test_a_word_of_rest_that_a_sign_of_work_overtook_makes_another_poll_due() -> None:
+    """Two polls overlap: the first says "running" last. No event may ever tell the rest."""
+    state = state_of_a_task(idle_is_completed=True)
+    state.sent("go", Accepted(id="task"), 0.0)
+    overtaken = state.mark(margin=True, messages=True)
+    poll(state, 0.1, U1, A1, word="running")
+    info = Metadata(platform_state="idle", status=TaskStatus.IDLE)
+    found = Snapshot(info=info, facts=[U1, A1], cursor="later")
+    outcome = state.snapshot(found, overtaken, 0.2, first=False, streaming=True)
+
+    assert (outcome.poll, state.turn.status) == (True, TaskStatus.RUNNING)
+    outcome = poll(state, 0.3, U1, A1, word="idle")
+    assert (outcome.poll, outcome.reconcile, state.turn.status) == (
+        False,
+        True,
+        TaskStatus.COMPLETED,
+    )
+
+
 def test_a_send_leaves_text_and_costs_of_the_turn_before_behind() -> None:
     state = state_of_a_task()
     poll(state, 0.0, U1, A1, Spent(id="a1", usage=Usage(1, 2), cost=0.5), word="idle", first=True)

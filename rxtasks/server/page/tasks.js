@@ -91,7 +91,10 @@ export class TaskList {
     this.#isListed = answers.length > 0 && !unable.length;
     const known = this.#isListed ? [] : recentTasks();
     const listed = answers.flatMap(({ tasks }) => tasks ?? []);
-    const all = [...known, ...this.#opened.values(), ...listed];
+    const opened = [...this.#opened.values()];
+    // What a stream has told while the listing was under way is newer.
+    const newer = opened.filter(({ asked }) => asked === this.#asked);
+    const all = [...known, ...opened, ...listed, ...newer];
     const found = new Map(all.map((task) => [task.ref, task]));
     // What could not be asked for is not gone.
     for (const task of this.#tasks) if (wrong && !found.has(task.ref)) found.set(task.ref, task);
@@ -105,7 +108,7 @@ export class TaskList {
   /** Show at once what the stream of a task has told. */
   update(ref, info) {
     const known = this.#tasks.find((each) => each.ref === ref);
-    const task = { ref, agent: info.agent_id, ...known, ...read(info) };
+    const task = { ref, agent: info.agent_id, ...known, ...read(info), asked: this.#asked };
     this.#opened.set(ref, task);
     if (!this.#isListed) remember(task);
     this.#tasks = [task, ...this.#tasks.filter((each) => each !== known)];
