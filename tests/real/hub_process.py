@@ -15,7 +15,7 @@ from typing import Any
 from rxtasks import Client, TaskEvent
 from rxtasks.hub import RedisHub
 from rxtasks.hub.share import RedisShare
-from rxtasks.models import Message, TaskUpdate
+from rxtasks.models import Gap, Message, TaskUpdate
 from rxtasks.platforms import Gateway
 
 
@@ -28,6 +28,8 @@ def written(event: TaskEvent) -> list[Any]:
     """Write down what distinguishes an event."""
     value = event.value
     kind = str(value.__struct_config__.tag)
+    if isinstance(value, Gap):
+        return [event.seq, kind, value.after, value.before, ""]
     if isinstance(value, Message):
         text = getattr(value, "text", "")
         return [event.seq, kind, value.id, value.revision, text]

@@ -72,11 +72,12 @@ async def test_four_processes_ask_as_much_as_one_and_see_the_same() -> None:
 
 @pytest.mark.parametrize("most", [10_000, 40], ids=["whole", "cut"])
 async def test_nothing_is_lost_when_leaders_are_killed(most: int) -> None:
-    wrong, takeovers = await kills(5, seed=9, most=most)
+    found = await kills(5, seed=9, most=most)
 
-    print(report(takeovers))
-    assert wrong == []
-    assert len(takeovers) >= 4
+    print(report(found.takeovers))
+    assert found.wrong == []
+    assert (found.gaps, found.missing, found.apart) == (0, 0, 0)
+    assert len(found.takeovers) >= 4
 
 
 async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
