@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from rxtasks import AgentMessage, Client, TaskEvent, TaskStatus, TaskUpdate, TransportError
+from rxtasks import (
+    AgentMessage,
+    Client,
+    TaskEvent,
+    TaskStatus,
+    TaskUpdate,
+    ToolMessage,
+    TransportError,
+)
 from rxtasks.feed.hub.recall import RecalledState, RecalledTurn
 from rxtasks.feed.hub.record import Entry, Record, Told
 from rxtasks.feed.hub.replica import Replica
@@ -138,6 +146,40 @@ async def test_who_has_watched_for_itself_misses_only_what_it_does_not_know(
         assert (await twin.result(timeout=60)).text == "three"
 
     assert texts(seen) == ["one", "two", "three"]
+    assert sum(isinstance(event.value, Gap) for event in seen) == missed
+
+
+@pytest.mark.parametrize("missed", [True, False])
+async def test_who_has_a_log_of_its_own_is_told_that_it_misses_the_rest_of_a_message(
+    *, missed: bool
+) -> None:
+    script = [
+        at(0.1, status("running")),
+        at(0.4, tool("t1", "look", "running")),
+        at(3.0, tool("t1", "look", "completed")),
+        at(4.0, agent("m1", "one")),
+        at(9.0, agent("m2", "two")),
+        at(9.0, status("completed")),
+    ]
+    async with cut(ScriptedPlatform(script), 0.6) as (hub, (task, twin)):
+        hub.reachable = False
+        seen: list[TaskEvent] = []
+        twin.events.subscribe(seen.append)
+        await asyncio.sleep(1.0)
+        hub.reachable = True
+        share = share_of(hub, twin)
+        hub._begin(share, attended=True)
+        await asyncio.sleep(0.1)
+        hub.shares.remove(share)  # stopped for a while
+        await asyncio.sleep(1.9)
+        hub.cut(f"scripted/{task.id}", 0 if missed else 1)
+        hub.shares.append(share)
+        hub._begin(share, attended=True)
+        assert (await twin.result(timeout=60)).text == "two"
+
+    assert texts(seen) == ["one", "two"]
+    runs = [event.value.status for event in seen if isinstance(event.value, ToolMessage)]
+    assert runs == (["running"] if missed else ["running", "completed"])
     assert sum(isinstance(event.value, Gap) for event in seen) == missed
 
 

@@ -112,7 +112,7 @@ class SharedLog:
         self.replica.resume(self._new_state(), summary)
         if self.own is None:
             self._log.skip(summary.tail, summary.update)
-        elif not all(map(self.own.ledger.knows, summary.known.messages)):
+        elif self.own.ledger.misses(summary.known):
             self._log.append([Gap()])
 
     def catch_up(self) -> None:
