@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio
 from redis.asyncio.connection import Connection
@@ -35,6 +36,11 @@ _NO_URL = (
     "this is no URL of a Redis server: give it as redis://host:port/database, rediss://... or "
     "unix://..., and write such characters of a password as # / ? @ : as %23 %2F %3F %40 %3A"
 )
+
+_OPTIONS = (
+    *("db", "username", "password", "client_name", "protocol", "health_check_interval"),
+    *("max_connections", "socket_connect_timeout", "socket_keepalive"),
+)  # of a URL; what else there is, the hub needs to have in its own way
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 """What is raised when there is no answer, or none that could be used."""
@@ -69,7 +75,7 @@ class Server:
             patience: Seconds to wait for an answer.
 
         Raises:
-            ConfigurationError: It is no such URL.
+            ConfigurationError: It is no such URL, or has options that there are not.
         """
         check_text("the URL of a Redis server", url)
         self.run: str | None = None
@@ -82,11 +88,13 @@ class Server:
                 url,
                 decode_responses=False,
                 retry=Retry(NoBackoff(), 0),
+                socket_timeout=None,  # `ask` waits, for as long as what is asked for may take
                 socket_connect_timeout=patience,
                 redis_connect_func=self._connected,
             )
         except ValueError:  # what it says may repeat a password
             raise ConfigurationError(_NO_URL) from None
+        _check_options(url, self._client.connection_pool.connection_class)
 
     async def _connected(self, connection: Connection) -> None:
         """Look at each new connection whether a server was started anew behind it."""
@@ -175,6 +183,17 @@ def _check_password(url: str) -> None:
     at = urlsplit(url)
     if at.scheme != "unix" and "@" in f"{at.path}{at.query}{at.fragment}":
         raise ValueError("the rest of a password, whose beginning would be taken for a host")
+
+
+def _check_options(url: str, connection: type) -> None:
+    tls = {each for each in inspect.signature(connection).parameters if each.startswith("ssl_")}
+    for name in parse_qs(urlsplit(url).query):
+        if name not in _OPTIONS and name not in tls:
+            also = ", ssl_..." if tls else ""
+            raise ConfigurationError(
+                f"the URL of a Redis server has no option {name!r}; what it can have are "
+                f"{', '.join(_OPTIONS)}{also}"
+            )
 
 
 def _client(url: str, **options: Any) -> redis.asyncio.Redis:

@@ -212,6 +212,36 @@ def test_no_error_repeats_a_password(rest: str) -> None:
     assert "s3c" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "option"),
+    [
+        ("redis", "unknown"),
+        ("redis", "ssl_certfile"),
+        ("redis", "timeout"),
+        ("redis", "socket_timeout"),
+        ("redis", "decode_responses"),
+        ("rediss", "ssl_unknown"),
+        ("unix", "retry"),
+    ],
+)
+def test_an_option_that_a_url_cannot_have_is_named(scheme: str, option: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no option '{option}'"):
+        RedisHub(f"{scheme}://127.0.0.1/0?db=1&{option}=1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1?db=2&client_name=me&health_check_interval=3&protocol=2",
+        "rediss://127.0.0.1/0?ssl_ca_certs=a.pem&ssl_cert_reqs=none&max_connections=9",
+        "unix:///a.sock?db=2&password=x&socket_connect_timeout=3",
+    ],
+)
+def test_options_that_a_url_can_have_make_connections(url: str) -> None:
+    connection = Server(url, patience=1.0).client.connection_pool.make_connection()
+    assert connection.socket_timeout is None  # a read that blocks may take longer than any
+
+
 @pytest.mark.parametrize("arguments", [["hub"], ["serve", "--port=0", "--hub"]])
 @pytest.mark.parametrize("url", ["redis://u:s3c@127.0.0.1", "redis://127.0.0.1/0?password=s3c"])
 def test_a_password_is_no_option(
