@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from rxtasks.feed.hub.replica import order
-from rxtasks.hub.server import Server
-from rxtasks.hub.share import RedisShare
+from redis.exceptions import ResponseError
 
-__all__ = ["Behind", "catch_up"]
+from rxtasks.feed.hub.replica import order
+from rxtasks.hub.server import UNUSABLE, Server, stopping
+from rxtasks.hub.share import REFUSED, RedisShare
+
+__all__ = ["CatchingUp"]
 
 _PAGE = 500  # entries of a log that are read at once
 _LOGS = 10  # that are read at once: one answer has a time, and all of it is in memory
+_PAUSE = 0.05  # seconds after a failure
 
 
-class Behind(NamedTuple):
+class _Behind(NamedTuple):
     """A task that has not read its log to the end, the token of its lease, and its session."""
 
     share: RedisShare
@@ -28,54 +33,96 @@ class Behind(NamedTuple):
         return self.share.left or self.share.session != self.session
 
 
-async def catch_up(server: Server, todo: Sequence[Behind], on_begin: Callable[[], None]) -> None:
-    """Let them read their logs to the end, and then begin; `on_begin` is called for each."""
-    for start in range(0, len(todo), _LOGS):
-        await _catch_up(server, todo[start : start + _LOGS], on_begin)
+class CatchingUp:
+    """Reads logs to their ends; signs of life do not wait for that, however long it takes."""
 
+    def __init__(self, server: Server, on_begin: Callable[[], None]) -> None:
+        """Make it; `on_begin` is called when a task has read its log, and is to read on."""
+        self._server = server
+        self._on_begin = on_begin
+        self._behind: dict[RedisShare, _Behind] = {}
+        self._due = asyncio.Event()
 
-async def _catch_up(server: Server, todo: Sequence[Behind], on_begin: Callable[[], None]) -> None:
-    while todo:
-        pipe = server.pipeline()
+    def add(self, share: RedisShare) -> None:
+        """Let a task read its log; what has been in it since the lease was taken is in it then."""
+        self._behind[share] = _Behind(share, share.token, share.session)
+        self._due.set()
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while not stopping():
+            await self._due.wait()
+            self._due.clear()
+            while self._behind and not stopping():
+                found = [self._behind.pop(each) for each in (*islice(self._behind, _LOGS),)]
+                todo = [each for each in found if not each.void and each.share.behind]
+                try:
+                    failed = await self._read(todo) if todo else False
+                except UNUSABLE as error:
+                    failed = True
+                    for each in todo:
+                        self._fail(each, error)
+                if failed and not stopping():
+                    await asyncio.sleep(_PAUSE)
+
+    async def _read(self, todo: Sequence[_Behind]) -> bool:
+        """Read a part of each log; whether one could not be read."""
+        pipe = self._server.pipeline()
         for share, _, _ in todo:
             # In this order: what is left out after it was read here does no harm.
             pipe.xrange(share.keys.log, min=f"({share.member.position}", count=_PAGE)
             pipe.hget(share.keys.meta, "summed")
             pipe.xrange(share.keys.told, min=f"({share.heard}")
-        answers = await server.ask(pipe.execute())
-        again: list[Behind] = []
+        answers = await self._server.ask(pipe.execute(raise_on_error=False))
+        failed = False
         for number, each in enumerate(todo):
-            rows, summed, told = answers[3 * number : 3 * number + 3]
-            if each.void:
-                continue
-            if summed and order(summed.decode()) > order(each.share.member.position):
-                await _skip(server, each)
-                again.append(each)
-            elif _read(each.share, rows):
-                each.share.hear(told)
-                _begin(each, on_begin)
-            else:
-                again.append(each)
-        todo = again
+            answer = answers[3 * number : 3 * number + 3]
+            errors = [found for found in answer if isinstance(found, Exception)]
+            if errors:
+                self._fail(each, errors[0])
+                failed = True
+            elif not each.void:
+                each.share.accepted()
+                if not await self._take(each, *answer):
+                    self._behind.setdefault(each.share, each)
+            await asyncio.sleep(0)  # signs of life come first
+        return failed
 
+    async def _take(self, each: _Behind, rows: Any, summed: bytes | None, told: Any) -> bool:
+        """Take what was read; whether it was everything."""
+        share = each.share
+        if summed and order(summed.decode()) > order(share.member.position):
+            await self._skip(each)
+            return False
+        share.take(rows)
+        if len(rows) < _PAGE:
+            share.hear(told)
+            self._begin(each)
+            return True
+        return False
 
-async def _skip(server: Server, each: Behind) -> None:
-    """Go on behind what is not there any more."""
-    summary = await server.ask(server.client.hget(each.share.keys.meta, "summary"))
-    if summary is not None and not each.void:
-        each.share.skip(summary)
+    async def _skip(self, each: _Behind) -> None:
+        """Go on behind what is not there any more."""
+        client = self._server.client
+        summary = await self._server.ask(client.hget(each.share.keys.meta, "summary"))
+        if summary is not None and not each.void:
+            each.share.skip(summary)
 
+    def _begin(self, each: _Behind) -> None:
+        share = each.share
+        if not share.reading and not each.void:
+            share.begin()
+            self._on_begin()
+        if each.token and each.token == share.token and not share.leads and not each.void:
+            share.lead(each.token)
 
-def _read(share: RedisShare, rows: Any) -> bool:
-    """Take what was read; whether it was everything."""
-    share.take(rows)
-    return len(rows) < _PAGE
+    def _fail(self, each: _Behind, error: Exception) -> None:
+        """Try again, but not for ever: who has the lease, and cannot lead, keeps others from it.
 
-
-def _begin(each: Behind, on_begin: Callable[[], None]) -> None:
-    share = each.share
-    if not share.reading and not each.void:
-        share.begin()
-        on_begin()
-    if each.token and each.token != share.token and not each.void:
-        share.lead(each.token)
+        That the server is out of reach, signs of life find out earlier.
+        """
+        if not each.void:
+            lasting = isinstance(error, ResponseError)
+            each.share.refused(error, REFUSED if lasting else 2 * self._server.patience)
+        if not each.void:
+            self._behind.setdefault(each.share, each)

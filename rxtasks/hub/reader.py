@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from rxtasks.hub.server import UNUSABLE, Server, stopping
+from rxtasks.hub.server import UNUSABLE, Server, of_wrong_type, stopping
 from rxtasks.hub.share import REFUSED, RedisShare
 
 __all__ = ["Reader"]
@@ -98,13 +98,34 @@ class Reader:
                 of[log.encode()] = (share, share.session, True)
                 of[told.encode()] = (share, share.session, False)
         request = self._server.client.xread(places, count=_PAGE, block=int(_BLOCK * 1000))
-        answer: Any = await self._server.ask(request, _BLOCK + 2.0)
+        try:
+            answer: Any = await self._server.ask(request, _BLOCK + 2.0)
+        except ResponseError as error:
+            if of_wrong_type(error) and await self._leave_out():
+                return
+            raise
         found_rows: Any = answer.items() if hasattr(answer, "items") else answer or ()
         for key, rows in found_rows:
             if (found := of.get(key)) is not None:
                 self._give(*found, rows)
             elif rows:
                 self._seen = rows[-1][0].decode()
+
+    async def _leave_out(self) -> bool:
+        """Let the tasks of which a key is no stream do without the hub; whether there are any."""
+        shares = [share for share in self._shares if share.reading]
+        pipe = self._server.pipeline()
+        for share in shares:
+            pipe.xlen(share.keys.log).xlen(share.keys.told)
+        answers = await self._server.ask(pipe.execute(raise_on_error=False))
+        wrong = {
+            shares[number // 2]: answer
+            for number, answer in enumerate(answers)
+            if isinstance(answer, Exception)
+        }
+        for share, error in wrong.items():
+            share.refused(error)
+        return bool(wrong)
 
     def _give(self, share: RedisShare, session: int, is_log: bool, rows: Any) -> None:  # noqa: FBT001
         if share.left or share.session != session:

@@ -14,13 +14,13 @@ from typing import Any, Literal, Self
 from rxtasks.arguments import check_choice, check_count, check_seconds
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.hub.seam import Member, Place
-from rxtasks.hub.catching_up import Behind, catch_up
+from rxtasks.hub.catching_up import CatchingUp
 from rxtasks.hub.cutter import Cutter
 from rxtasks.hub.keys import Names
 from rxtasks.hub.outage import Outage
 from rxtasks.hub.reader import Reader
 from rxtasks.hub.scripts import BEAT
-from rxtasks.hub.server import UNREACHABLE, UNUSABLE, Restarted, Server, stopping
+from rxtasks.hub.server import UNREACHABLE, UNUSABLE, Restarted, Server, of_wrong_type, stopping
 from rxtasks.hub.share import RedisShare
 from rxtasks.hub.status import HubTask, look
 from rxtasks.hub.work import Work
@@ -103,6 +103,7 @@ class RedisHub:
         self._reader = Reader(
             self._server, self._names.inbox(self.process), self._shares, self._hurry
         )
+        self._catching_up = CatchingUp(self._server, self._reader.changed)
         self._due = asyncio.Event()
         self._work: Work | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -127,7 +128,10 @@ class RedisHub:
             await self._server.aclose()
             raise
         self._work = Work(
-            lambda: (self._beat(), self._writer.run(), self._reader.run(), self._cutter.run()),
+            lambda: (
+                *(self._beat(), self._catching_up.run()),
+                *(self._writer.run(), self._reader.run(), self._cutter.run()),
+            ),
             self._outage.break_down,
         )
         return self
@@ -246,17 +250,15 @@ class RedisHub:
             chunk = shares[start : start + _CHUNK]
             sessions = [share.session for share in chunk]
             answers = await self._server.call([self._sign_of(share) for share in chunk])
-            behind: list[Behind] = []
             for share, session, answer in zip(chunk, sessions, answers, strict=True):
                 if share.left or share.session != session:
                     continue
-                if isinstance(answer, Exception):
+                if not isinstance(answer, Exception):
+                    wait = min(wait, self._signed(share, answer))
+                elif of_wrong_type(answer):
+                    share.refused(answer)
+                else:
                     raise answer
-                token, left = self._signed(share, answer)
-                wait = min(wait, left)
-                if share.joined and (not share.reading or (token and token != share.token)):
-                    behind.append(Behind(share, token, share.session))
-            await catch_up(self._server, behind, self._reader.changed)
         return max(wait, 0.001)
 
     def _present(self) -> list[RedisShare]:
@@ -282,14 +284,19 @@ class RedisHub:
             ),
         )
 
-    def _signed(self, share: RedisShare, answer: Sequence[Any]) -> tuple[int, float]:
+    def _signed(self, share: RedisShare, answer: Sequence[Any]) -> float:
+        """Take note of where a task stands; give the seconds until it is to be looked at again."""
         epoch, generation, top, mine, left, others = answer
         place = Place(epoch.decode(), int(generation), top.decode())
         token = int(mine)
         if not share.joined or place != share.place:
             # Whoever has the lease has watched.
             share.join(place, attended=int(others) > 0 or not token)
-        elif share.token and token != share.token:
+        elif share.leads and token != share.token:
             share.fenced()
+        if share.joined:
+            share.token = token
+        if share.behind:
+            self._catching_up.add(share)
         # It is the process that leads which keeps the lease up, so it looks in time.
-        return token, float("inf") if token else int(left) / 1000 + _SLACK
+        return float("inf") if token else int(left) / 1000 + _SLACK

@@ -29,6 +29,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch = redis.call('HGET', meta, 'epoch')
 if not epoch then
     epoch = candidate
+    redis.call('DEL', log)  -- whose ids would be newer than those of the new one
     redis.call('HSET', meta, 'epoch', epoch, 'run', run, 'generation', 0, 'top', '0-0')
 elseif redis.call('HGET', meta, 'run') ~= run then
     -- The server was restarted, and may have lost the end of the log: nobody goes on from there

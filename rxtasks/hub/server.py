@@ -28,7 +28,7 @@ from rxtasks.arguments import check_text
 from rxtasks.errors import ConfigurationError
 from rxtasks.hub.scripts import APPEND, BEAT, CUT, DELETE, LEAVE, TELL
 
-__all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "stopping"]
+__all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "of_wrong_type", "stopping"]
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
@@ -55,6 +55,11 @@ def stopping() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def of_wrong_type(error: Exception) -> bool:
+    """Whether a key is of another type than it should: that concerns one task."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
 class Restarted(RedisConnectionError):
     """The server is not the one that it was; what it holds has to be looked at again."""
 
@@ -65,6 +70,7 @@ class Server:
     Attributes:
         run: Names the run of the server that this process has taken note of.
         found: Names the run of the server that was met last.
+        patience: Seconds to wait for an answer.
     """
 
     def __init__(self, url: str, *, patience: float) -> None:
@@ -80,7 +86,7 @@ class Server:
         check_text("the URL of a Redis server", url)
         self.run: str | None = None
         self.found: str | None = None
-        self._patience = patience
+        self.patience: float = patience
         self._shas: dict[str, str] = {}
         try:
             _check_password(url)
@@ -116,7 +122,7 @@ class Server:
             TimeoutError: There was none.
             RedisError: There was none that could be used.
         """
-        limit = asyncio.timeout(seconds := self._patience if seconds is None else seconds)
+        limit = asyncio.timeout(seconds := self.patience if seconds is None else seconds)
         try:
             async with limit:
                 return await request

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Outgoing, Place
 from rxtasks.hub.keys import Keys
+from rxtasks.hub.server import of_wrong_type
 
 __all__ = ["REFUSED", "Host", "RedisShare", "Rows", "Sending"]
 
@@ -59,7 +60,8 @@ class RedisShare:
         joined: Redis knows that this process watches it.
         known: It was joined before, and has not left since.
         reading: It has read what was there, and the reader goes on.
-        token: The fencing token of its lease; 0 while it does not lead.
+        token: The fencing token of the lease that it has; 0 where it has none.
+        leads: It has read the log since it has the lease, and writes it.
         heard: What was told up to here has been read.
         sending: An entry that is on its way.
         left: It watches no more.
@@ -84,6 +86,7 @@ class RedisShare:
         self.known: bool = False
         self.reading: bool = False
         self.token: int = 0
+        self.leads: bool = False
         self.heard: str = "0-0"
         self.sending: Sending | None = None
         self.left: bool = False
@@ -128,14 +131,14 @@ class RedisShare:
 
     def lead(self, token: int) -> None:
         """It has the lease, and has read the log to its end."""
-        self.token, self._number, self.sending = token, 0, None
+        self.token, self.leads, self._number, self.sending = token, True, 0, None
         self._previous = self.member.position
         with self._guard():
             self.member.lead()
 
     def fenced(self) -> None:
         """Somebody else has the lease, or could have it."""
-        self.token, self.sending = 0, None
+        self.token, self.leads, self.sending = 0, False, None
         with self._guard():
             self.member.follow()
 
@@ -143,19 +146,22 @@ class RedisShare:
         """Begin anew with the next sign of life."""
         self.session += 1
         self._refused_at = None
-        self.joined = self.reading = False
+        self.joined = self.reading = self.leads = False
         self.token, self.sending = 0, None
 
     def accepted(self) -> None:
-        """Redis has taken the entry that was on its way."""
+        """Redis has done what the task needs."""
         self._refused_at = None
 
-    def refused(self, error: Exception) -> None:
-        """Redis does not take the entry that is on its way: that may change, but not for ever."""
+    def refused(self, error: Exception, patience: float = REFUSED) -> None:
+        """Redis does not do what the task needs: that may change, and is not waited for for ever.
+
+        Of a key that holds something else it is not expected.
+        """
         now = asyncio.get_running_loop().time()
         if self._refused_at is None:
             self._refused_at = now
-        elif now - self._refused_at >= REFUSED:
+        if of_wrong_type(error) or now - self._refused_at >= patience:
             self.give_up(error)
 
     def give_up(self, error: Exception) -> None:
@@ -182,12 +188,15 @@ class RedisShare:
             )
         self._rested += 1
         self.rests_until = now + pause
-        kind = type(error).__name__
-        self.lost(TransportError(f"the shared log of the task cannot be used: {kind}"), pause)
+        why = type(error).__name__
+        if of_wrong_type(error):
+            keys = self.keys.lease.removesuffix("lease")
+            why = f"one of the keys {keys}* in Redis is of another type (WRONGTYPE)"
+        self.lost(TransportError(f"the shared log of the task cannot be used: {why}"), pause)
 
     def next(self) -> Sending | None:
         """Give the entry that is to be written now."""
-        if self.sending is None and self.token and not self.left:
+        if self.sending is None and self.leads and not self.left:
             with self._guard():
                 self._take_out()
         return self.sending
@@ -253,10 +262,15 @@ class RedisShare:
             self.give_up(error)
 
     @property
+    def behind(self) -> bool:
+        """Whether it has to read the log before it can go on."""
+        return self.joined and (not self.reading or (self.token > 0 and not self.leads))
+
+    @property
     def owner(self) -> str:
-        """What the lease holds while this leads."""
+        """What the lease holds while this has it."""
         return f"{self.process}:{self.token}"
 
     def __repr__(self) -> str:
-        role: Any = f"leads with {self.token}" if self.token else "follows"
+        role = f"leads with {self.token}" if self.leads else "follows"
         return f"<RedisShare {self.name} {role}>"

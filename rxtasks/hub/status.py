@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.hub.keys import Names
-from rxtasks.hub.server import UNREACHABLE, Server
+from rxtasks.hub.server import UNREACHABLE, Server, of_wrong_type
 
 __all__ = ["HubTask", "look"]
 
@@ -70,25 +70,36 @@ async def _look(server: Server, names: Names) -> list[HubTask]:
         pipe.get(keys.lease).pttl(keys.lease).hget(keys.meta, "fence")
         pipe.zrange(keys.watchers, 0, -1).hgetall(keys.readers)
         pipe.xlen(keys.log).xrevrange(keys.log, count=1)
-    answers: Any = await server.ask(pipe.execute())
+    answers: Any = await server.ask(pipe.execute(raise_on_error=False))
     found = [
-        _task(name, silent, answers[7 * n : 7 * n + 7])
+        _task(name, silent, [_readable(each) for each in answers[7 * n : 7 * n + 7]])
         for n, (name, silent) in enumerate(sorted(tasks.items()))
     ]
     return [await _with_lag(server, names, *each) for each in found]
 
 
+def _readable(answer: Any) -> Any:
+    """Take a key that is of another type for one that is not there."""
+    if not isinstance(answer, Exception):
+        return answer
+    if of_wrong_type(answer):
+        return None
+    raise answer
+
+
 def _task(name: str, silent: float, answers: Sequence[Any]) -> tuple[HubTask, str | None]:
     lease, left, token, watchers, readers, entries, last = answers
-    read = {each.decode(): readers.get(each, b"0-0 0").decode().split() for each in watchers}
+    marks: dict[bytes, bytes] = readers or {}
+    alive: list[bytes] = watchers or []
+    read = {each.decode(): marks.get(each, b"0-0 0").decode().split() for each in alive}
     slowest = min((each[0] for each in read.values()), key=order, default=None)
     task = HubTask(
         name=name,
         leader=lease.decode().rpartition(":")[0] if lease else "",
-        lease=max(0, left) / 1000,
+        lease=max(0, left) / 1000 if lease else 0.0,
         token=int(token or 0),
         watchers={name: int(each[1]) for name, each in read.items()},
-        entries=entries,
+        entries=entries or 0,
         last=last[0][0].decode() if last else "0-0",
         silent=max(0.0, silent),
     )
@@ -96,8 +107,12 @@ def _task(name: str, silent: float, answers: Sequence[Any]) -> tuple[HubTask, st
 
 
 async def _with_lag(server: Server, names: Names, task: HubTask, slowest: str | None) -> HubTask:
-    if slowest is None or slowest == task.last:
+    if slowest is None or order(slowest) >= order(task.last):
         return task
-    log = names.of(task.name).log
-    missing = await server.ask(server.client.xrange(log, min=f"({slowest}", count=_MOST))
-    return msgspec.structs.replace(task, lag=len(missing))
+    (token, read), (newest, written) = order(slowest), order(task.last)
+    if token == newest:  # who leads counts them
+        lag = min(written - read, task.entries)
+    else:
+        log = names.of(task.name).log
+        lag = len(await server.ask(server.client.xrange(log, min=f"({slowest}", count=_MOST)))
+    return msgspec.structs.replace(task, lag=lag)

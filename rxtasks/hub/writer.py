@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rxtasks.hub.keys import Names
 from rxtasks.hub.scripts import APPEND, DELETE, LEAVE, TELL
-from rxtasks.hub.server import UNUSABLE, Server, stopping
+from rxtasks.hub.server import UNUSABLE, Server, of_wrong_type, stopping
 from rxtasks.hub.share import RedisShare
-from rxtasks.hub.tells import Tells
+from rxtasks.hub.tells import Tell, Tells
 
 __all__ = ["Writer"]
 
+_logger = logging.getLogger("rxtasks.hub")
 _PAUSE = 0.05  # seconds after a failure
 _TOLD = 1000  # things that were told are kept, about
 _HEARD = 600  # seconds in which somebody is to lead who hears them
@@ -130,7 +132,7 @@ class Writer:
         calls += [self._deletion(name) for name in deleted]
         results = await self._server.call(calls) if calls else []
         for share, result in zip(shares, results, strict=False):
-            self._sent(share, result)
+            refused = self._sent(share, result) or refused
         for process in leaving:
             self._leaving.pop(process, None)
         for name in deleted:
@@ -151,9 +153,18 @@ class Writer:
         except BaseException:
             self._tells.put_back(tells)
             raise
-        errors = [each for each in results if isinstance(each, Exception)]
+        errors = list[Exception]()
+        again = list[Tell]()
+        for tell, result in zip(tells, results, strict=True):
+            if not isinstance(result, Exception):
+                continue
+            if of_wrong_type(result):  # nobody hears it, so polls find what came of it
+                _logger.error("%s: another process cannot be told anything: %s", tell[0], result)
+                continue
+            errors.append(result)
+            again.append(tell)
         if errors:
-            self._tells.put_back(tells)  # it counts once, however often it is told
+            self._tells.put_back(again)
             return errors[0]
         self._tells.told()
         return None
@@ -173,20 +184,22 @@ class Writer:
         keys = self._names.of(name)
         return DELETE, (*keys[1:], self._names.tasks), (name,)
 
-    def _sent(self, share: RedisShare, result: Any) -> None:
+    def _sent(self, share: RedisShare, result: Any) -> Exception | None:
+        """Go on after an entry; give the error where Redis has not taken it, but may yet do so."""
         sending, share.sending = share.sending, None
         if share.left or sending is None:
-            return
+            return None
         if isinstance(result, Exception):
             share.sending = sending
             share.refused(result)
-            raise result
+            return result if share.leads else None
         share.accepted()
         if result:
             self._on_length(share, result)
         else:
             share.fenced()
             self._on_change()
+        return None
 
 
 def _goodbye(share: RedisShare) -> Call:

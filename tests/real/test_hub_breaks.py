@@ -14,7 +14,7 @@ from redis.asyncio import from_url as connect
 
 from rxtasks import AgentMessage, Client, Task, TransportFault
 from rxtasks.hub import RedisHub
-from rxtasks.hub.catching_up import Behind, catch_up
+from rxtasks.hub.catching_up import CatchingUp
 from rxtasks.hub.keys import Names
 from rxtasks.hub.server import Server
 from rxtasks.hub.share import RedisShare
@@ -34,6 +34,7 @@ class Watched:
 
     hub: RedisHub
     task: Task
+    client: Client
     events: list[Any] = field(default_factory=list)
     faults: list[Any] = field(default_factory=list)
 
@@ -59,20 +60,20 @@ async def watched(
     prefix: str, text: str = "50 2 0.02", **options: Any
 ) -> AsyncIterator[tuple[Watched, Watched, Watched]]:
     """Let two processes watch a task, and the first one another task as well."""
-    url = shared_redis().url
+    url, options = shared_redis().url, {"lease": LEASE, **options}
     async with (
         Client(Local(agents={"teller": teller})) as client,
         serve(client, port=0) as running,
-        RedisHub(url, prefix=prefix, lease=LEASE, **options) as hub,
+        RedisHub(url, prefix=prefix, **options) as hub,
         Client(Gateway(running.url), hub=hub) as first,
-        RedisHub(url, prefix=prefix, lease=LEASE, **options) as another,
+        RedisHub(url, prefix=prefix, **options) as another,
         Client(Gateway(running.url), hub=another) as second,
     ):
         task = await first.agent("teller").run(text)
-        one = Watched(hub, task)
+        one = Watched(hub, task, first)
         await until(lambda: one.feed.leading)
-        two = Watched(another, second.task(task.ref))
-        other = Watched(hub, await first.agent("teller").run(text))
+        two = Watched(another, second.task(task.ref), second)
+        other = Watched(hub, await first.agent("teller").run(text), first)
         await until(lambda: all(len(each.events) > 4 for each in (one, two, other)))
         yield one, two, other
 
@@ -189,7 +190,7 @@ async def test_who_is_refused_what_a_task_needs_does_without_the_hub(
         RedisHub(url.replace("//", f"//{user}:x@"), prefix=user, lease=LEASE) as hub,
         Client(Gateway(running.url), hub=hub) as reader,
     ):
-        seen = Watched(hub, await reader.agent("teller").run("5 2 0.02"))
+        seen = Watched(hub, await reader.agent("teller").run("5 2 0.02"), reader)
         assert await seen.result() == "4.0 4.1 "
         assert seen.texts == whole(5)
         assert "the shared log of the task cannot be used: " in hub_faults(seen)[0]
@@ -225,6 +226,66 @@ async def test_a_log_that_cannot_be_summed_up_stays_whole(
     assert "cannot be summed up" in record.message
 
 
+async def test_leases_are_kept_up_while_long_logs_are_read() -> None:
+    lease = 0.6
+    async with watched("long", "120 2 0.02", lease=lease) as (one, two, other):
+        pipeline = one.hub._server.pipeline
+
+        def slow() -> Any:
+            pipe = pipeline()
+            execute = pipe.execute
+
+            async def late(**options: Any) -> Any:
+                if any(command[0][0] == "XRANGE" for command in pipe.command_stack):
+                    await asyncio.sleep(3 * lease)
+                return await execute(**options)
+
+            pipe.execute = late
+            return pipe
+
+        setattr(one.hub._server, "pipeline", slow)  # noqa: B010 - a method
+        task = await one.client.agent("teller").run("2 2 0.02")
+        new = Watched(one.hub, task, one.client)
+        await asyncio.sleep(2 * lease)
+        (status,) = [each for each in await two.hub.status() if each.name.endswith(task.id)]
+        assert (status.token, status.leader.partition(".")[0]) == (1, one.hub.process)
+        assert not new.feed.leading  # it has not read what others may have written
+        await until(lambda: new.feed.leading)
+        assert one.feed.leading
+        assert not two.feed.leading
+        assert await results(one, two, other) == {"119.0 119.1 "}
+        assert await new.result() == "1.0 1.1 "
+        tokens = {each.name: each.token for each in await two.hub.status()}
+        assert set(tokens.values()) == {1}
+
+
+@pytest.mark.parametrize("key", ["lease", "meta", "watchers", "log", "told", "readers"])
+async def test_a_key_of_another_type_hurts_its_task_alone(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    prefix = f"type-{key}"
+    async with watched(prefix, "100 2 0.02") as (one, two, other):
+        name = getattr(Names(prefix).of(f"gateway/{one.task.id}"), key)
+        async with connect(shared_redis().url) as admin:
+            await admin.delete(name)
+            await (admin.set(name, "x") if key != "lease" else admin.rpush(name, "x"))
+            one.feed.poke()
+            await until(lambda: all(hub_faults(each) for each in (one, two)), seconds=LEASE * 2)
+            assert len(await one.hub.status()) == 2
+            await asyncio.sleep(0.2)
+            await admin.delete(name)
+        await until(lambda: one.feed.leading or two.feed.leading, seconds=5)
+        assert await results(one, two, other) == {"99.0 99.1 "}
+        assert one.texts == two.texts == other.texts == whole(100)
+        for each in (one, two):
+            assert f"the keys {prefix}:task:gateway/{one.task.id}:* in Redis" in hub_faults(each)[0]
+        assert hub_faults(other) == []
+        assert other.feed.leading
+
+    said = [each.message for each in caplog.records if each.name == "rxtasks.hub"]
+    assert all("cannot be watched by way of the hub" in each for each in said)
+
+
 # ---------------------------------------------------------------------------------- parts
 
 
@@ -246,9 +307,9 @@ class Waiting(Server):
         pipe = super().pipeline()
         execute = pipe.execute
 
-        async def counted() -> Any:
+        async def counted(**options: Any) -> Any:
             self.sizes.append(len(pipe.command_stack))
-            return await execute()
+            return await execute(**options)
 
         pipe.execute = counted
         return pipe
@@ -287,6 +348,30 @@ async def test_who_loses_the_lead_while_others_are_told_writes_nothing() -> None
         await server.aclose()
 
 
+async def test_what_one_task_cannot_be_told_is_not_told_to_others_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Waiting()
+    await server.meet()
+    writer = Writer(
+        *(server, Names("untold"), 1.0, 60), on_change=lambda: None, on_length=lambda *_: None
+    )
+    wrong, right = (Names("untold").of(name).told for name in ("wrong", "right"))
+    await server.client.set(wrong, "x")
+    for name in ("right", "wrong", "right"):
+        writer.tell(name, b"1")
+    work = asyncio.create_task(writer.run())
+    try:
+        async with asyncio.timeout(5):
+            await writer.drained()
+        assert await server.client.xlen(right) == 2
+        assert "wrong: another process cannot be told anything: WRONGTYPE" in caplog.text
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await server.aclose()
+
+
 async def test_goodbyes_that_cannot_be_said_keep_no_task_and_have_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -302,11 +387,15 @@ async def test_goodbyes_that_cannot_be_said_keep_no_task_and_have_a_bound(
 
 async def test_many_logs_are_not_read_in_one_answer() -> None:
     server, begun = Waiting(), list[int]()
-    behind = [
-        Behind(share_of(f"many-{n}", caught_up=lambda n=n: begun.append(n)), 0, 0)
-        for n in range(25)
-    ]
-    await catch_up(server, behind, lambda: None)
+    catching_up = CatchingUp(server, lambda: None)
+    for number in range(25):
+        share = share_of(f"many-{number}", caught_up=lambda n=number: begun.append(n))
+        share.joined = True
+        catching_up.add(share)
+    work = asyncio.create_task(catching_up.run())
+    await until(lambda: len(begun) == 25)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
     await server.aclose()
 
     assert begun == list(range(25))

@@ -111,6 +111,25 @@ def test_a_task_that_is_led_shows_by_whom() -> None:
     assert line.split() == ["a/b", "host-1", "1.2", "s", "3", "2", "3", "0", "0", "0.0", "s", "ago"]
 
 
+@pytest.mark.parametrize(
+    ("read", "lag"), [("2-2", 3), ("3-1", 2), ("3-3", 0), ("3-9", 0), ("0-0", 4)]
+)
+async def test_how_far_the_slowest_is_behind_is_what_has_been_written_since(
+    read: str, lag: int
+) -> None:
+    server, names = Server(shared_redis().url, patience=2.0), Names(f"lag-{read}")
+    keys, redis = names.of("p/t"), server.client
+    await redis.zadd(names.tasks, {"p/t": 1})
+    for entry in ("2-2", "3-1", "3-2", "3-3"):
+        await redis.xadd(keys.log, {"e": "x"}, id=entry)
+    await redis.zadd(keys.watchers, {"slow": 1, "quick": 1})
+    await redis.hset(keys.readers, mapping={"slow": f"{read} 1", "quick": "3-9 2"})
+    (task,) = await look(server, names)
+    await server.aclose()
+
+    assert (task.lag, task.entries, task.watchers) == (lag, 4, {"slow": 1, "quick": 2})
+
+
 def test_a_look_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hub", shared_redis().url, "--prefix", "nothing", "--json"]) == 0
 
