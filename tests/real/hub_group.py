@@ -120,20 +120,17 @@ class Worker:
 class Group:
     """Some processes, one server and one Redis."""
 
-    def __init__(
-        self, running: Running, client: Client, redis: RedisServer, outage: str, most: int
-    ) -> None:
+    def __init__(self, running: Running, client: Client, redis: RedisServer, *options: str) -> None:
         self.running = running
         self.redis = redis
         self.workers: list[Worker] = []
         self._client = client
-        self._outage = outage
-        self._most = most
+        self._options = options
 
     async def add(self) -> Worker:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.real.hub_process"),
-            *(self.running.url, self.redis.url, str(LEASE), self._outage, str(self._most)),
+            *(self.running.url, self.redis.url, *self._options),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -172,7 +169,12 @@ class Group:
 
 @asynccontextmanager
 async def group(
-    size: int, *, persistent: bool = False, outage: str = "fallback", most: int = 10_000
+    size: int,
+    *,
+    persistent: bool = False,
+    outage: str = "fallback",
+    most: int = 10_000,
+    lease: float = LEASE,
 ) -> AsyncIterator[Group]:
     redis = RedisServer(persistent=persistent)
     try:
@@ -180,7 +182,7 @@ async def group(
             Client(Local(agents={"teller": teller})) as client,
             serve(client, port=0) as running,
         ):
-            found = Group(running, client, redis, outage, most)
+            found = Group(running, client, redis, str(lease), outage, str(most))
             try:
                 for worker in [await found.add() for _ in range(size)]:
                     await worker.ready()
