@@ -77,6 +77,13 @@ async def test_nothing_is_lost_when_leaders_are_killed(most: int) -> None:
     assert len(found.takeovers) >= 4
 
 
+async def test_what_a_stopped_process_misses_lies_in_a_gap() -> None:
+    found = await kills(5, seed=3, most=4, stall=1.5)
+
+    print(f"{found.gaps} gaps about {found.missing} messages")
+    assert found.wrong == []
+
+
 async def test_a_leader_that_was_paused_writes_nothing_any_more() -> None:
     async with group(2) as processes:
         ref = await processes.start("30 2 0.03", processes.workers)
