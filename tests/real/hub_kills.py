@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.real.hub_group import LEASE, Group, Worker, group, problems
+from tests.real.hub_group import LEASE, Group, Worker, group
 from tests.real.hub_judge import gaps, missing, unexplained
 
 __all__ = ["Found", "kills", "report"]
@@ -105,14 +105,10 @@ def _judge(found: Found, seen: list[dict[str, Any]]) -> list[str]:
     events = [each["events"] for each in seen]
     if len({each["epoch"] for each in seen}) > 1:  # without Redis, everybody sees all for itself
         found.apart += 1
-        return [what for each in events for what in problems(_without_faults(each), _MESSAGES)]
+        return [what for each in events for what in unexplained([each], _MESSAGES)]
     found.gaps += sum(len(gaps(each)) for each in events)
     found.missing += sum(len(missing(each, _MESSAGES)) for each in events)
     return [*unexplained(events, _MESSAGES), *(what for each in seen for what in _ends(each))]
-
-
-def _without_faults(events: list[list[Any]]) -> list[list[Any]]:
-    return [event for event in events if event[1] != "transport-fault"]
 
 
 def _ends(each: dict[str, object]) -> list[str]:

@@ -170,7 +170,7 @@ async def test_where_a_part_of_a_hub_fails_all_is_made_up_for(
     ]
 
 
-@pytest.mark.parametrize("command", ["xread", "xadd"])
+@pytest.mark.parametrize("command", ["xread", "xadd", "xrange"])
 async def test_who_is_refused_what_a_task_needs_does_without_the_hub(
     command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
