@@ -15,7 +15,9 @@ from rxtasks.hub.share import REFUSED, RedisShare
 
 __all__ = ["CatchingUp"]
 
-_PAGE = 500  # entries of a log that are read at once
+_PAGE = 100  # entries of a log that are read at once
+_STEP = 20  # entries that are taken at once
+_WORK, _REST = 0.02, 0.002  # seconds of work, and then of rest, in which signs of life are given
 _LOGS = 10  # that are read at once: one answer has a time, and all of it is in memory
 _PAUSE = 0.05  # seconds after a failure
 
@@ -42,6 +44,7 @@ class CatchingUp:
         self._on_begin = on_begin
         self._behind: dict[RedisShare, _Behind] = {}
         self._due = asyncio.Event()
+        self._rested_at = float("-inf")
 
     def add(self, share: RedisShare) -> None:
         """Let a task read its log; what has been in it since the lease was taken is in it then."""
@@ -85,7 +88,7 @@ class CatchingUp:
                 each.share.accepted()
                 if not await self._take(each, *answer):
                     self._behind.setdefault(each.share, each)
-            await asyncio.sleep(0)  # signs of life come first
+                await self._rest()
         return failed
 
     async def _take(self, each: _Behind, rows: Any, summed: bytes | None, told: Any) -> bool:
@@ -94,12 +97,24 @@ class CatchingUp:
         if summed and order(summed.decode()) > order(share.member.position):
             await self._skip(each)
             return False
-        share.take(rows)
-        if len(rows) < _PAGE:
+        for start in range(0, len(rows), _STEP):
+            if each.void:
+                return True
+            share.take(rows[start : start + _STEP])
+            await self._rest()
+        if len(rows) == _PAGE:
+            return False
+        if not each.void:
             share.hear(told)
             self._begin(each)
-            return True
-        return False
+        return True
+
+    async def _rest(self) -> None:
+        """Let the loop do all else that waits, now and then: one turn of it is not enough."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._rested_at > _WORK:
+            await asyncio.sleep(_REST)
+            self._rested_at = loop.time()
 
     async def _skip(self, each: _Behind) -> None:
         """Go on behind what is not there any more."""
