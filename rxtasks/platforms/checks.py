@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from rxtasks.arguments import check_is
 from rxtasks.errors import ConfigurationError
 from rxtasks.platforms.base import Capabilities
@@ -14,7 +12,7 @@ __all__ = ["check_platform"]
 
 
 def check_platform(platform: object) -> None:
-    """Refuse what is no platform, and one whose capabilities say what nobody knows.
+    """Refuse what is no platform, and one that does not say what it can do.
 
     Raises:
         ConfigurationError: It is like that.
@@ -26,7 +24,3 @@ def check_platform(platform: object) -> None:
             f"a client needs a platform, as in Client(Local(agents=...)), not {what}"
         )
     check_is("what a platform can do", can, Capabilities, "a Capabilities")
-    try:
-        msgspec.convert(msgspec.structs.asdict(can), Capabilities)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"the capabilities of the platform are wrong: {error}") from None

@@ -200,7 +200,11 @@ WORDS: tuple[Make, ...] = (agent, user, error, typing, thinking)
 CALLS: list[tuple[Make, dict[str, Any], str]] = [
     # a client
     (Client, {"platform": Local}, r"as in Client\(Local\(agents=...\)\), not a class"),
-    (Client, {"platform": ScriptedPlatform(capabilities=Capabilities(stream="all"))}, "stream"),  # type: ignore[arg-type]
+    (Capabilities, {"stream": "all"}, 'stream is "everything" or .* or "nothing", not \'all\''),
+    (Capabilities, {"resume": "all"}, 'resume is "full" or .* or "none", not \'all\''),
+    (Capabilities, {"stream_scope": None}, 'stream_scope is "task" or "client", not None'),
+    (Capabilities, {"cancel": "no"}, "cancel is True or False, not str"),
+    (Capabilities, {"grace": "5"}, "grace is a number of seconds from 0 on, or None, not '5'"),
     (client, {"cadence": 5}, "cadence is a Cadence, or None, not int"),
     (client, {"cadence": Cadence}, "not the class Cadence"),
     (client, {"timeouts": 5}, "timeouts is a Timeouts, or None, not int"),
