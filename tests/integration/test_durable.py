@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -280,3 +281,24 @@ async def test_what_cannot_be_written_down_fails_by_itself(path: Path) -> None:
 async def test_an_agent_whose_name_cannot_be_written_down_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="name of an agent is no Unicode text"):
         Local({"a\ud800": AGENTS["echo"]})
+
+
+def test_a_client_that_was_left_open_on_a_loop_that_is_closed_does_not_keep_its_tasks(
+    path: Path,
+) -> None:
+    abandoned = at(path, owner_timeout=0.5)
+
+    async def leave_open() -> str:
+        client = await abandoned.__aenter__()
+        task = await client.agent("patient").run("")
+        await anext(each async for each in task.messages if each.is_typing())
+        return task.id
+
+    async def come_later(task_id: str) -> None:
+        async with at(path, owner_timeout=0.5) as client:
+            ended = await client.task(task_id).result(timeout=10)
+            assert ended.status != "completed"
+
+    before = set(threading.enumerate())
+    asyncio.run(come_later(asyncio.run(leave_open())))
+    assert set(threading.enumerate()) == before

@@ -82,6 +82,11 @@ class File:
         finally:
             self._db.close()
 
+    def abandon(self) -> None:
+        """Leave the file as one that is gone leaves it: others end what was unfinished."""
+        self._is_whole = False
+        self.close()
+
     # ------------------------------------------------------------------ writing
 
     def save(self, batch: Batch) -> Saved:
