@@ -220,7 +220,8 @@ class Stream(_LoopBound[T]):
                 or the newest values are dropped and counted in `Iteration.dropped`.
 
         Raises:
-            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or
+                says what to drop although there is no `maxsize`.
         """
         return Iteration(
             self.log,

@@ -490,6 +490,17 @@ async def test_a_bound_of_an_iteration_is_a_number(wrong: Any) -> None:
             messages.iterate(maxsize=1, overflow=wrong)
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+async def test_what_happens_beyond_a_bound_needs_a_bound(overflow: Any) -> None:
+    async with client() as entered:
+        task = await task_of(entered)
+        for stream in task.messages, task.messages.live, task.events.after(1), task.snapshots:
+            with pytest.raises(ConfigurationError, match=f'overflow="{overflow}" needs a maxsize'):
+                stream.iterate(overflow=overflow)
+            stream.iterate(maxsize=1, overflow=overflow)
+            stream.iterate(overflow="error")
+
+
 async def test_only_observables_are_merged() -> None:
     async with client() as entered:
         messages: Any = (await task_of(entered)).messages
