@@ -25,6 +25,8 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
 
 
 class HasEvents(Protocol):
@@ -117,6 +119,29 @@ def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:
     return operator
 
 
+@overload
+def merge(first: Stream[A], /) -> Observable[A]: ...
+@overload
+def merge(first: Stream[A], second: Observable[B], /) -> Observable[A | B]: ...
+@overload
+def merge(
+    first: Stream[A], second: Observable[B], third: Observable[C], /
+) -> Observable[A | B | C]: ...
+@overload
+def merge(
+    first: Stream[A], second: Observable[B], third: Observable[C], fourth: Observable[D], /
+) -> Observable[A | B | C | D]: ...
+@overload
+def merge(
+    first: Stream[A],
+    second: Observable[B],
+    third: Observable[C],
+    fourth: Observable[D],
+    fifth: Observable[E],
+    /,
+) -> Observable[A | B | C | D | E]: ...
+@overload
+def merge(first: Stream[A], /, *others: Observable[A]) -> Observable[A]: ...
 def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
     """Merge streams into one Observable that stays on the loop of their client.
 

@@ -193,7 +193,8 @@ class SnapshotStream(Stream[TaskSnapshot]):
         So no reader can lag behind, and no bound is ever reached.
 
         Raises:
-            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or
+                says what to drop although there is no `maxsize`.
         """
         check_bound(maxsize, overflow)
         iteration = _SnapshotIteration(
@@ -204,7 +205,7 @@ class SnapshotStream(Stream[TaskSnapshot]):
             after=0,
             until_settled=until_settled,
             maxsize=None,
-            overflow=overflow,
+            overflow="error",
         )
         iteration.conversation = self._conversation
         return iteration

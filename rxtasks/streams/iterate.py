@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from rxtasks.arguments import check_choice, check_count
-from rxtasks.errors import ReaderTooSlow, fresh
+from rxtasks.errors import ConfigurationError, ReaderTooSlow, fresh
 from rxtasks.models import Message
 from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, View
 from rxtasks.streams.log import TaskLog
@@ -130,10 +130,15 @@ def check_bound(maxsize: int | None, overflow: str) -> None:
     """Refuse a bound that cannot be.
 
     Raises:
-        ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+        ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or says
+            what to drop although there is no bound.
     """
     check_count("maxsize", maxsize, optional=True)
     check_choice("overflow", overflow, _OVERFLOWS)
+    if maxsize is None and overflow != "error":
+        raise ConfigurationError(
+            f'overflow="{overflow}" needs a maxsize: without one, no reader ever lags too far'
+        )
 
 
 class Iteration(Generic[T]):

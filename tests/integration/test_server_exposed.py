@@ -793,6 +793,28 @@ async def test_pages_of_a_listing_hold_what_one_may_see() -> None:
     assert found == [["7", "5", "3"], ["1"]]
 
 
+@pytest.mark.parametrize("error", [ConnectionRefusedError("the database is down"), KeyError("u")])
+async def test_who_may_see_a_task_cannot_be_found_out_and_that_is_the_servers_failure(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    async def authorize(request: web.Request, task: Task) -> bool:
+        asked.append(task.id)
+        raise error
+
+    async with mounted(authorize=authorize) as session:
+        task = await start(session, "echo", "a")
+        for path in f"v1/tasks/{task}", f"v1/tasks/{task}/events":
+            async with session.get(path) as answer:
+                assert answer.status == 500
+                assert (await answer.json())["error"]["kind"] == "ServerError"
+
+    assert len(asked) == 2  # the connection was not cut, so nobody has asked again
+    logged = [r.exc_info[1] for r in caplog.records if r.name == "rxtasks.server" and r.exc_info]
+    assert logged == [error, error]
+
+
 @pytest.mark.parametrize("said", [None, 0, "yes", 1])
 async def test_nothing_but_true_is_a_yes(said: Any) -> None:
     async def authorize(request: web.Request, task: Task) -> Any:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from rxtasks.errors import ConfigurationError
 
-__all__ = ["APPLICATION", "VERSION", "opened", "reading", "unusable", "writing"]
+__all__ = ["APPLICATION", "VERSION", "apart", "opened", "reading", "unusable", "writing"]
 
 APPLICATION = int.from_bytes(b"rxta")
 """What `PRAGMA application_id` gives for our files."""
@@ -187,6 +187,20 @@ def writing(db: sqlite3.Connection) -> Generator[None]:
     except BaseException:
         with suppress(sqlite3.Error):  # it is over already
             db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def apart(db: sqlite3.Connection) -> Generator[None]:
+    """Make what happens in the block take effect as a whole or not, within a transaction."""
+    db.execute("SAVEPOINT apart")
+    try:
+        yield
+        db.execute("RELEASE apart")
+    except BaseException:
+        with suppress(sqlite3.Error):  # the whole transaction may be over
+            db.execute("ROLLBACK TO apart")
+            db.execute("RELEASE apart")
         raise
 
 

@@ -14,7 +14,7 @@ import msgspec
 from rxtasks.arguments import check_callable, check_flag, check_is
 from rxtasks.errors import AgentNotFound, ClientClosed, ConfigurationError, DecodeError
 from rxtasks.models import Attachment
-from rxtasks.platforms.base import AgentRef
+from rxtasks.platforms.base import AgentRef, Capabilities
 from rxtasks.platforms.relevance import catalog, wire
 from rxtasks.platforms.relevance.attachments import Progress, uploaded
 from rxtasks.platforms.relevance.calls import AgentCalls, Calls, WorkforceCalls
@@ -91,6 +91,14 @@ class Account:
         self._headers = {"Authorization": f"{project}:{key}"}
         self._on_upload = on_upload
         self._streaming = streaming
+        self._capabilities = Capabilities(
+            stream="deltas" if streaming else "nothing",
+            needs_agent=True,
+            workforces=True,
+            cancel=False,
+            delete=False,
+            respond=False,
+        )
         self._unknown = Unknown(NAME, "rxtasks.platforms.relevance")
         self._opened: _Open | None = None
 

@@ -39,14 +39,7 @@ class Relevance(Account):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(
-            stream="deltas" if self._streaming else "nothing",
-            needs_agent=True,
-            workforces=True,
-            cancel=False,
-            delete=False,
-            respond=False,
-        )
+        return self._capabilities
 
     # ------------------------------------------------------------------ starts and sends
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from rxtasks.arguments import check_callable, check_flag, check_is, check_text
 from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
 from rxtasks.models import Attachment
+from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.files import Progress
 from rxtasks.platforms.swarmlord.sessions import Sessions
 from rxtasks.platforms.swarmlord.uploads import uploaded
@@ -65,7 +66,13 @@ class Account:
         self._url = url.strip() or _URL
         parse_url(self._url, what=f"the base URL of {NAME}")
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._streaming = streaming
+        self._capabilities = Capabilities(
+            stream="everything" if streaming else "nothing",
+            resume="full" if streaming else "none",
+            idle_is_completed=True,
+            webhooks=True,
+            respond=False,
+        )
         self._on_upload = on_upload
         self._unknown = Unknown(NAME, "rxtasks.platforms.swarmlord")
         self._sessions = Sessions()

@@ -66,13 +66,7 @@ class Swarmlord(Account):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(
-            stream="everything" if self._streaming else "nothing",
-            resume="full" if self._streaming else "none",
-            idle_is_completed=True,
-            webhooks=True,
-            respond=False,
-        )
+        return self._capabilities
 
     # ------------------------------------------------------------------ starts and sends
 
