@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from rxtasks.cli.wording import CONTROLS, Seen
 from rxtasks.models import Attachment, TaskEvent, UnknownMessage
-from rxtasks.platforms.gateway.failures import failure_of
+from rxtasks.models.encoding import failure_of
 from rxtasks.task import Task
 
 __all__ = ["event_line", "result_line", "task_line", "write"]

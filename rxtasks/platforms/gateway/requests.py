@@ -11,17 +11,18 @@ from urllib.parse import quote
 import msgspec
 
 from rxtasks.arguments import check_text
-from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError
+from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError, RxTasksError
 from rxtasks.models import Attachment
 from rxtasks.models.content import content_of
+from rxtasks.models.encoding import rebuilt
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
-from rxtasks.platforms.gateway.bodies import File
-from rxtasks.platforms.gateway.failures import from_answer
+from rxtasks.platforms.gateway.bodies import FailureBody, File
 from rxtasks.wire.http import Http, HttpOptions, SSEConnection
 
 __all__ = ["Server", "files", "task_path", "tasks_path", "wanted"]
 
 _JSON = {"Content-Type": "application/json"}
+_failure = msgspec.json.Decoder(FailureBody)
 
 
 class _How(TypedDict, total=False):
@@ -113,7 +114,30 @@ async def _translated() -> AsyncGenerator[None]:
     except PlatformError as error:
         if not error.body:
             raise
-        raise from_answer(error) from None
+        raise _said_by(error) from None
+
+
+def _said_by(error: PlatformError) -> RxTasksError:
+    """Rebuild what a server said, from the error that its HTTP status means.
+
+    Args:
+        error: What the HTTP client raised; its body is the beginning of the answer.
+    """
+    try:
+        found = rebuilt(_failure.decode(error.body).error)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    else:
+        if isinstance(found, PlatformError) and found.status is None:
+            found.status = error.status
+        return found
+    if error.status in (404, 405, 410):
+        return PlatformError(
+            f"{error}; that is no answer of an rxtasks server: is the URL right?",
+            status=error.status,
+            body=error.body,
+        )
+    return error
 
 
 def task_path(ref: TaskRef) -> str:
