@@ -107,7 +107,7 @@ class Relevance(Account):
         if attachments and agent.kind == "workforce":
             raise UnsupportedOperation(f"the workforces of {NAME} take no attachments")
         self._calls_of(agent)  # before anything is sent
-        return [await uploaded(self._in_use().api, each, progress) for each in attachments]
+        return [await uploaded(self._in_use.get().api, each, progress) for each in attachments]
 
     # ------------------------------------------------------------------ watching
 
@@ -144,7 +144,7 @@ class Relevance(Account):
         token = await self._calls_of(agent).token(agent.id, ref.id)
         if token is None or not token.token:
             raise UnsupportedOperation(f"{NAME} gives no token for a stream of this task")
-        async with self._in_use().streams.stream(
+        async with self._in_use.get().streams.stream(
             "GET", "/stream", params={"authorization": f"Bearer {token.token}"}
         ) as connection:
             if connection.ended_for_good:
