@@ -15,13 +15,14 @@ from rxtasks.arguments import check_callable, check_flag, check_is
 from rxtasks.errors import AgentNotFound, ConfigurationError, DecodeError
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import AgentRef
+from rxtasks.platforms.files import Progress
 from rxtasks.platforms.in_use import InUse
 from rxtasks.platforms.relevance import catalog, wire
-from rxtasks.platforms.relevance.attachments import Progress, uploaded
 from rxtasks.platforms.relevance.calls import AgentCalls, Calls, WorkforceCalls
 from rxtasks.platforms.relevance.catalog import AgentInfo, WorkforceInfo
 from rxtasks.platforms.relevance.embed import EmbedKey, api_url
 from rxtasks.platforms.relevance.embed import stream_url as stream_base
+from rxtasks.platforms.relevance.files import uploaded
 from rxtasks.platforms.relevance.messages import Translator
 from rxtasks.platforms.relevance.reader import MessageReader
 from rxtasks.platforms.unknown import Unknown

@@ -18,7 +18,7 @@ from rxtasks.errors import (
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import Accepted, Fact, Listed, Metadata
 from rxtasks.platforms.relevance import catalog, wire
-from rxtasks.platforms.relevance.attachments import named
+from rxtasks.platforms.relevance.files import named
 from rxtasks.platforms.relevance.messages import Found, Translator
 from rxtasks.platforms.relevance.reader import MessageReader
 from rxtasks.wire.http import Http, Params

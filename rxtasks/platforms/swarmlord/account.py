@@ -15,8 +15,8 @@ from rxtasks.errors import ConfigurationError, TransportError
 from rxtasks.models import Attachment
 from rxtasks.platforms.files import Progress
 from rxtasks.platforms.in_use import InUse
+from rxtasks.platforms.swarmlord.files import uploaded
 from rxtasks.platforms.swarmlord.sessions import Sessions
-from rxtasks.platforms.swarmlord.uploads import uploaded
 from rxtasks.platforms.swarmlord.wire import SessionMade
 from rxtasks.platforms.unknown import Unknown
 from rxtasks.wire.http import Http, HttpOptions

@@ -17,8 +17,9 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.files import Progress
 from rxtasks.platforms.relevance.account import NAME, Account
-from rxtasks.platforms.relevance.attachments import Progress, uploaded
+from rxtasks.platforms.relevance.files import uploaded
 from rxtasks.platforms.relevance.stream import deltas, lifetime
 
 __all__ = ["Relevance"]
