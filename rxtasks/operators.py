@@ -73,21 +73,10 @@ def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
     if not kinds or not all(isinstance(kind, type) for kind in kinds):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"of_type takes classes, as in of_type(AgentMessage), not {kinds!r}")
 
-    def operator(source: Observable[Any]) -> Observable[Any]:
-        def subscribe(
-            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            def on_next(value: Any) -> None:
-                if isinstance(value, kinds):
-                    observer.on_next(value)
+    def is_one(value: Any) -> bool:
+        return isinstance(value, kinds)
 
-            return source.subscribe(
-                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
-            )
-
-        return Observable(subscribe)
-
-    return operator
+    return ops.filter(is_one)
 
 
 def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from rxtasks.cli.wording import CONTROLS, Seen
 from rxtasks.models import Attachment, TaskEvent, UnknownMessage
+from rxtasks.models.encoding import failure_of
 from rxtasks.platforms.base import AgentRef, TaskRef
-from rxtasks.platforms.gateway.failures import failure_of
 from rxtasks.task import Task
 
 __all__ = ["event_line", "ref_of", "result_line", "task_line", "write"]

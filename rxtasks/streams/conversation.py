@@ -161,12 +161,11 @@ class _SnapshotIteration(Iteration[TaskSnapshot]):
 
     conversation: Conversation
 
-    def _take(self) -> tuple[int, TaskSnapshot] | None:
-        found = self._next_in_log(None)
-        if found is None:
+    def _take(self) -> TaskSnapshot | None:
+        if self._next_in_log(None) is None:
             return None
         self._reader.position = self._reader.log.tail
-        return found[0], self.conversation.snapshot()
+        return self.conversation.snapshot()
 
 
 class SnapshotStream(Stream[TaskSnapshot]):

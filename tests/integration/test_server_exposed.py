@@ -28,7 +28,7 @@ from rxtasks.server import Running, readers, serve
 from rxtasks.server.listener import Patience, listen
 from rxtasks.task import Task
 from rxtasks.wire.sse import SSEDecoder
-from tests.integration.serving import behind, until
+from tests.integration.serving import behind, on_loopback, until
 
 JSON = {"Content-Type": "application/json"}
 TLS = Path(__file__).parent / "tls"
@@ -605,13 +605,8 @@ async def mounted(**hooks: Any) -> AsyncIterator[aiohttp.ClientSession]:
     async with Client(Local(agents=AGENTS)) as client:
         whole = web.Application()
         whole.add_subapp("/agents/", server.app(client, **hooks))
-        runner = web.AppRunner(whole, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/agents/"
-        async with aiohttp.ClientSession(url) as session:
+        async with on_loopback(whole) as url, aiohttp.ClientSession(f"{url}/agents/") as session:
             yield session
-        await runner.cleanup()
 
 
 async def test_each_user_sees_their_own_tasks_only() -> None:

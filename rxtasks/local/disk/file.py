@@ -24,15 +24,13 @@ from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query
 from rxtasks.models import TaskInfo
 
-__all__ = ["POLL", "File"]
+__all__ = ["File"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("rxtasks.local")
 
-POLL = 0.1
-"""Seconds between two looks at what other processes have written, while somebody wants to know."""
-
+_POLL = 0.1  # seconds between two looks at what others write, while somebody wants to know
 _AGAIN = 0.5  # seconds until a transaction that failed is tried again
 _UNDER_WAY = 20  # reports that one process delivers at the same time
 
@@ -221,7 +219,7 @@ class File:
             _log.warning("%s cannot be read or written, trying again: %s", self._path, error)
             return _AGAIN
         due = min(self._vigil.wait, self._report_due - time.time())
-        return POLL if self.watching else max(due, 0.01)
+        return _POLL if self.watching else max(due, 0.01)
 
     def _is_others(self, task: str) -> bool:
         return owners.owner_of(self._db, task) not in (None, self._owner)
