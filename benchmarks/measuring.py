@@ -60,13 +60,6 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def wall(work: Callable[[], object]) -> float:
-    """Run something; return the seconds that went by."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
 def medians(
     contenders: Mapping[str, Callable[[], float]], *, rounds: int = ROUNDS
 ) -> dict[str, float]:

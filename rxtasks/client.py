@@ -89,6 +89,7 @@ class Client:
             self._shared = SharedStream(
                 self.limits,
                 lambda cursor: platform.open_stream(None, cursor),
+                name=platform.name,
                 idle_limit=self._options.timeouts.stream_idle,
             )
         self._feeds: WeakValueDictionary[str, Feed] = WeakValueDictionary()

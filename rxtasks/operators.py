@@ -25,6 +25,8 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
 
 
 class HasEvents(Protocol):
@@ -71,21 +73,10 @@ def of_type(*kinds: type[Any]) -> Callable[[Observable[Any]], Observable[Any]]:
     if not kinds or not all(isinstance(kind, type) for kind in kinds):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"of_type takes classes, as in of_type(AgentMessage), not {kinds!r}")
 
-    def operator(source: Observable[Any]) -> Observable[Any]:
-        def subscribe(
-            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            def on_next(value: Any) -> None:
-                if isinstance(value, kinds):
-                    observer.on_next(value)
+    def is_one(value: Any) -> bool:
+        return isinstance(value, kinds)
 
-            return source.subscribe(
-                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
-            )
-
-        return Observable(subscribe)
-
-    return operator
+    return ops.filter(is_one)
 
 
 def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:
@@ -117,6 +108,29 @@ def live_text() -> Callable[[Observable[Message]], Observable[LiveText]]:
     return operator
 
 
+@overload
+def merge(first: Stream[A], /) -> Observable[A]: ...
+@overload
+def merge(first: Stream[A], second: Observable[B], /) -> Observable[A | B]: ...
+@overload
+def merge(
+    first: Stream[A], second: Observable[B], third: Observable[C], /
+) -> Observable[A | B | C]: ...
+@overload
+def merge(
+    first: Stream[A], second: Observable[B], third: Observable[C], fourth: Observable[D], /
+) -> Observable[A | B | C | D]: ...
+@overload
+def merge(
+    first: Stream[A],
+    second: Observable[B],
+    third: Observable[C],
+    fourth: Observable[D],
+    fifth: Observable[E],
+    /,
+) -> Observable[A | B | C | D | E]: ...
+@overload
+def merge(first: Stream[A], /, *others: Observable[A]) -> Observable[A]: ...
 def merge(first: Stream[Any], *others: Observable[Any]) -> Observable[Any]:
     """Merge streams into one Observable that stays on the loop of their client.
 

@@ -86,7 +86,7 @@ async def send(
 async def watch(refs: Sequence[str], *, reach: Reach, look: Look, answer: bool = False) -> int:
     """Show tasks until their latest turns have ended."""
     async with place_at(reach) as place:
-        tasks = list({ref: place.task(ref) for ref in refs}.values())
+        tasks = list(dict.fromkeys([place.task(ref) for ref in refs]))
         for task in tasks:
             await task.poll()  # a server that was never reached is no fault to wait out
         return await show(tasks, place, look, answer=answer, joined=True)

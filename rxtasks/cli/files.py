@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LANGUAGES", "OTHER", "SKIPPED", "Limits", "Tree", "in_slices"]
+__all__ = ["OTHER", "Limits", "Tree", "in_slices"]
 
-SKIPPED = frozenset(
+# Directories that hold what others made; they are not looked into.
+_SKIPPED = frozenset(
     {
         ".cache",
         ".git",
@@ -31,9 +32,8 @@ SKIPPED = frozenset(
         "node_modules",
     }
 )
-"""Directories that hold what others made; they are not looked into."""
 
-LANGUAGES = {
+_LANGUAGES = {
     ".bash": "Shell",
     ".c": "C",
     ".cc": "C++",
@@ -175,7 +175,7 @@ class Tree:
     def _sort_in(self, entry: os.DirEntry[str], path: str, waiting: list[str]) -> None:
         try:
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED:
+                if entry.name not in _SKIPPED:
                     waiting.append(path)
             elif entry.is_file(follow_symlinks=False):
                 self.files[path] = entry.stat(follow_symlinks=False).st_size
@@ -253,7 +253,7 @@ class Tree:
 def language_of(path: str, head: bytes) -> str:
     """Name the language of a file by its name, or else by the first line of it."""
     name = path.rpartition("/")[2].lower()
-    known = _NAMES.get(name) or LANGUAGES.get(Path(name).suffix)
+    known = _NAMES.get(name) or _LANGUAGES.get(Path(name).suffix)
     if known:
         return known
     interpreter = _SHEBANG.match(_ENV.sub(b"#!", head))

@@ -16,10 +16,18 @@ from msgspec import Struct
 
 from rxtasks.cli.wording import CONTROLS, Seen
 from rxtasks.models import Attachment, TaskEvent, UnknownMessage
-from rxtasks.platforms.gateway.failures import failure_of
+from rxtasks.models.encoding import failure_of
+from rxtasks.platforms.base import AgentRef, TaskRef
 from rxtasks.task import Task
 
-__all__ = ["event_line", "result_line", "task_line", "write"]
+__all__ = ["event_line", "ref_of", "result_line", "task_line", "write"]
+
+
+def ref_of(task: Task) -> str:
+    """Name a task with its agent, also one that was opened by its id, as soon as that is known."""
+    agent = task.info.agent_id
+    # Where there are workforces as well, no task can be opened by its id alone.
+    return str(TaskRef(task.id, AgentRef(agent))) if agent and task.ref == task.id else task.ref
 
 
 def event_line(ref: str, event: TaskEvent) -> str:
@@ -38,7 +46,7 @@ def result_line(ref: str, seen: Seen) -> str:
 def task_line(task: Task) -> str:
     """Write a task of a list."""
     fields = _fields(task.info, without=("requests", "turn", "usage", "cost", "degraded"))
-    return _line({"task": task.ref, "seq": None, "kind": "task", **fields})
+    return _line({"task": ref_of(task), "seq": None, "kind": "task", **fields})
 
 
 def write(out: TextIO, line: str) -> None:

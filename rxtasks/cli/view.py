@@ -135,7 +135,7 @@ class JsonView(PlainView):
 
     async def follow(self, task: Task) -> Seen:
         """Show what happens until the latest turn has ended."""
-        self._ref = task.ref
+        self._ref = jsonl.ref_of(task)
         return await super().follow(task)
 
     def say(self, line: str) -> None:

@@ -133,6 +133,7 @@ class StreamHolder:
             self._limits,
             lambda cursor: platform.open_stream(user.ref, cursor),
             self,
+            name=platform.name,
             idle_limit=self._idle_limit,
         )
 

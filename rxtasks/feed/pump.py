@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Protocol
 
 from rxtasks.errors import (
     AuthenticationError,
     PlatformError,
     RateLimited,
+    RxTasksError,
     TransportError,
     UnsupportedOperation,
 )
@@ -18,9 +20,12 @@ from rxtasks.feed.cadence import TICK
 from rxtasks.feed.faults import longest_wait
 from rxtasks.feed.limits import Limits
 from rxtasks.platforms.base import Batch
+from rxtasks.platforms.checks import broken
 from rxtasks.wire.backoff import Backoff
 
 __all__ = ["Pump", "Sink"]
+
+_logger = logging.getLogger("rxtasks.feed")
 
 _BACKOFF = Backoff(base=0.25, cap=30.0)
 _LASTED = 10.0  # seconds after which a connection counts as having worked
@@ -66,12 +71,15 @@ class Pump:
         connect: Callable[[str | None], AsyncGenerator[Batch, None]],
         sink: Sink,
         *,
+        name: str,
         idle_limit: float,
     ) -> None:
+        """Get ready; `name` is what the platform is called."""
         self.cursor: str | None = None
         self._limits = limits
         self._connect = connect
         self._sink = sink
+        self._name = name
         self._idle_limit = idle_limit
         self._task: asyncio.Task[None] | None = None
         self._waiting: asyncio.Event | None = None  # for the end of a back-off
@@ -109,6 +117,8 @@ class Pump:
                 error = failure
             if self._task is not me:
                 return  # stopped, while there was nothing to wait for
+            if error is not None and not isinstance(error, RxTasksError):
+                _logger.error("the adapter of %s has failed", self._name, exc_info=error)
             if connection.final:
                 break
             refused = refused + 1 if isinstance(error, AuthenticationError) else 0
@@ -143,9 +153,11 @@ class Pump:
 
     async def _read(self, connection: _Connection) -> None:
         with connection:
-            async with contextlib.aclosing(self._connect(self.cursor)) as batches:
+            async with contextlib.aclosing(self._opened()) as batches:
                 opened = False
                 async for batch in batches:
+                    if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance]
+                        raise broken(self._name, "yielded", batch, "open_stream", "yield Batch")
                     if not opened:
                         opened = True
                         self._sink.stream_opened()
@@ -157,6 +169,15 @@ class Pump:
                         raise _Restart
                     if batch.cursor is not None:
                         self.cursor = batch.cursor
+
+    def _opened(self) -> AsyncGenerator[Batch, None]:
+        stream = self._connect(self.cursor)
+        if hasattr(stream, "__aiter__") and hasattr(stream, "aclose"):
+            return stream
+        given: object = stream
+        if isinstance(given, Coroutine):
+            given.close()  # else Python complains that nobody has awaited it
+        raise broken(self._name, "returned", given, "open_stream", "be an async generator")
 
 
 class _Connection:

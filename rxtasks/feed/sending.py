@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from rxtasks.errors import PlatformError, RateLimited, ServerError, TransportError
 from rxtasks.models import TransportFault
-from rxtasks.platforms.base import Accepted, Capabilities
+from rxtasks.platforms.base import Accepted, Platform
+from rxtasks.platforms.checks import promised
 from rxtasks.wire.backoff import Backoff
 
 __all__ = ["deliver"]
@@ -18,9 +19,10 @@ _LONGEST_WAIT = 30.0  # seconds that a platform may ask us to wait before we ref
 
 
 async def deliver(
-    capabilities: Capabilities,
+    platform: Platform,
     call: Callable[[str | None], Awaitable[Accepted]],
     *,
+    name: str,
     key: str | None,
     on_fault: Callable[[TransportFault], None],
 ) -> Accepted:
@@ -31,23 +33,29 @@ async def deliver(
     accepted.
 
     Args:
-        capabilities: What the platform can do.
+        platform: Where the message goes.
         call: Makes the request, with a key.
+        name: Which call of the adapter that is.
         key: The user's own key.
         on_fault: Is told what failed and will be tried again.
 
     Raises:
         TransportError: The fate of the request is unknown (`maybe_accepted`), or it never left.
         PlatformError: The platform refused it.
+        TypeError: The adapter has returned something else.
     """
+
+    async def asked() -> Accepted:
+        return promised(await call(key), Accepted, platform, name)
+
     again: tuple[type[Exception], ...] = (RateLimited,)
-    if capabilities.idempotency:
+    if platform.capabilities.idempotency:
         key = key or uuid.uuid4().hex
         again = (RateLimited, ServerError, TransportError)
     backoff = Backoff(base=0.25, cap=5.0)
     for attempt in range(1, _ATTEMPTS):
         try:
-            return await call(key)
+            return await asked()
         except again as error:
             wait = error.retry_after if isinstance(error, PlatformError) else None
             if wait is not None and wait > _LONGEST_WAIT:
@@ -64,4 +72,4 @@ async def deliver(
                 )
             )
             await asyncio.sleep(delay)
-    return await call(key)
+    return await asked()

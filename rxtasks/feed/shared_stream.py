@@ -23,12 +23,13 @@ class SharedStream:
         limits: Limits,
         connect: Callable[[str | None], AsyncGenerator[Batch, None]],
         *,
+        name: str,
         idle_limit: float,
     ) -> None:
         self._open = False
         # Two feeds of one task are possible: a key that was used before may start what is watched.
         self._members: dict[str, list[Membership]] = {}
-        self._pump = Pump(limits, connect, self, idle_limit=idle_limit)
+        self._pump = Pump(limits, connect, self, name=name, idle_limit=idle_limit)
 
     def join(self, member: Membership) -> None:
         """Let a task in, and open the connection for the first one."""

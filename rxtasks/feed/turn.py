@@ -1,4 +1,4 @@
-"""When has a turn ended?
+"""When has a turn ended? It is pure.
 
 A platform's word alone does not tell: OpenCode says "idle" for up to seconds after it accepted a
 prompt, and a poll can return the word of the turn before. So after a send, a settled word counts

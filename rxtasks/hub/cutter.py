@@ -54,6 +54,7 @@ class Cutter:
             pass  # the next entry tells the length again
         except Exception:
             self._whole.add(share)
+            self._long.pop(share, None)  # it was measured again meanwhile
             _logger.exception("%s: the log cannot be summed up, and stays whole", share.name)
 
     async def _shorten(self, share: RedisShare, most: int) -> None:

@@ -57,7 +57,7 @@ class Host:
         """
         loop = asyncio.get_running_loop()
         if self._clients and self._loop is not loop:
-            raise _other_loop()
+            raise _other_loop(self._loop)
         self._loop = loop
         self._clients += 1
         for state in self.store:
@@ -93,7 +93,7 @@ class Host:
         if not self._clients:
             raise ClientClosed("the embedded platform is used by no client: enter one first")
         if asyncio.get_running_loop() is not self._loop:
-            raise _other_loop()
+            raise _other_loop(self._loop)
 
     # ------------------------------------------------------------------ reading
 
@@ -203,7 +203,12 @@ class Host:
         return use
 
 
-def _other_loop() -> ConfigurationError:
+def _other_loop(loop: asyncio.AbstractEventLoop | None) -> ConfigurationError:
+    if loop is not None and loop.is_closed():
+        return ConfigurationError(
+            "a client of this Local was left open on an event loop that is closed by now, so that "
+            "nobody can close it: use `async with Client(...)`, and make a new Local"
+        )
     return ConfigurationError(
         "this Local is in use on another event loop: make one for each loop, "
         "or close the clients over there first"

@@ -13,10 +13,9 @@ from rxtasks.local.limits import Allowance, Limits, Slots
 from rxtasks.local.state import TaskState
 from rxtasks.local.turn import Turn, no_request
 
-__all__ = ["GRACE", "Runner"]
+__all__ = ["Runner"]
 
-GRACE = 5.0
-"""Seconds that a cancelled agent may take to end; then its task goes on without it."""
+_GRACE = 5.0  # seconds that a cancelled agent may take; then its task goes on without it
 
 
 class Runner:
@@ -48,7 +47,7 @@ class Runner:
     async def cancel(self, state: TaskState) -> None:
         """Cancel the running turn of a task and those that wait, and wait until that is written.
 
-        It takes `GRACE` seconds at most. An agent that has not ended by then is left alone:
+        It takes 5 seconds at most. An agent that has not ended by then is left alone:
         nothing that it yields is taken any more. Giving up waiting changes nothing of that.
         """
         turn = self._turns.get(state.id)
@@ -94,7 +93,7 @@ class Runner:
             self._running[turn].cancel()
 
     async def aclose(self) -> None:
-        """Cancel all turns and wait until they have ended, for `GRACE` seconds at most."""
+        """Cancel all turns and wait until they have ended, for 5 seconds at most."""
         turns = tuple(self._running)
         for turn in turns:
             if turn.ended.is_set():  # an agent that was left alone gets one more chance to hear
@@ -118,7 +117,7 @@ class Runner:
         if turn in self._timers:
             return
         loop = asyncio.get_running_loop()
-        self._timers[turn] = loop.call_later(GRACE, partial(self._abandon, turn))
+        self._timers[turn] = loop.call_later(_GRACE, partial(self._abandon, turn))
         self._running[turn].cancel()
 
     def _abandon(self, turn: Turn) -> None:

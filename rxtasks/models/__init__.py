@@ -20,6 +20,11 @@ from rxtasks.models.messages import (
     UnknownMessage,
     UserMessage,
 )
+from rxtasks.models.statuses import (
+    Connection,
+    TaskStatus,
+    ToolStatus,
+)
 from rxtasks.models.tasks import (
     AgentFault,
     EventValue,
@@ -33,11 +38,6 @@ from rxtasks.models.tasks import (
     TaskUpdate,
     TransportFault,
     Usage,
-)
-from rxtasks.models.words import (
-    Connection,
-    TaskStatus,
-    ToolStatus,
 )
 
 __all__ = [

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 
 from rxtasks.arguments import check_is, check_path, check_unicode
 from rxtasks.errors import ConfigurationError
-from rxtasks.models.words import TaskStatus, ToolStatus
+from rxtasks.models.statuses import TaskStatus, ToolStatus
 
 __all__ = [
     "AgentErrorMessage",

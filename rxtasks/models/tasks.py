@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from rxtasks.errors import RxTasksError, untraced
 from rxtasks.models.messages import AgentErrorMessage, AnyMessage, Gap, Message
-from rxtasks.models.words import Connection, TaskStatus
+from rxtasks.models.statuses import Connection, TaskStatus
 
 __all__ = [
     "AgentFault",

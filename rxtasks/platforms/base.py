@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
+from rxtasks.arguments import check_choice, check_flag, check_seconds
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.facts import (
     Accepted,
@@ -52,6 +53,12 @@ __all__ = [
     "Unfinished",
     "Want",
 ]
+
+_WORDS = {
+    "stream": ("everything", "deltas", "hints", "nothing"),
+    "resume": ("full", "window", "snapshot", "none"),
+    "stream_scope": ("task", "client"),
+}
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
@@ -96,6 +103,21 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     delete: bool = True
     respond: bool = True
     attachments: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody knows.
+
+        Raises:
+            ConfigurationError: There is no such word, or something is of another kind.
+        """
+        for name in Capabilities.__struct_fields__:
+            given = getattr(self, name)
+            if name in _WORDS:
+                check_choice(name, given, _WORDS[name])
+            elif name == "grace":
+                check_seconds(name, given, zero=True, optional=True)
+            else:
+                check_flag(name, given)
 
 
 class Platform(Protocol):

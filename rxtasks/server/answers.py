@@ -23,8 +23,8 @@ from rxtasks.errors import (
     TransportError,
     UnsupportedOperation,
 )
-from rxtasks.platforms.gateway.events import encode
-from rxtasks.platforms.gateway.failures import Failure, FailureBody, failure_of
+from rxtasks.models.encoding import Failure, encode, failure_of
+from rxtasks.platforms.gateway.bodies import FailureBody
 
 __all__ = [
     "SERVER",

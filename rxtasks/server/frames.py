@@ -6,8 +6,9 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from rxtasks.models import TaskUpdate
+from rxtasks.models.encoding import encode
 from rxtasks.platforms.cursors import number_of
-from rxtasks.platforms.gateway.events import encode, frame, update_of
+from rxtasks.platforms.gateway.events import frame, update_of
 from rxtasks.streams.entry import EVENTS, Entry
 from rxtasks.streams.log import TaskLog
 from rxtasks.task import Task

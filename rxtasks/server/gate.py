@@ -107,9 +107,11 @@ class Gate:
             return failed(error)
         except web.HTTPException as error:
             return of_aiohttp(error, request.method)
-        except ConnectionError:
-            raise  # whoever asked has gone
-        except Exception:
+        except Exception as error:
+            transport = request.transport
+            gone = transport is None or transport.is_closing()
+            if gone and isinstance(error, ConnectionError):
+                raise  # of whoever asked; others are of what the application asks in turn
             _logger.exception("a request could not be answered: %s", request.method)
             return refused(500, "ServerError", "the server has failed; its log says why")
 

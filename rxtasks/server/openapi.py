@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rxtasks import __version__
-from rxtasks.platforms.gateway.failures import FailureBody
+from rxtasks.platforms.gateway.bodies import FailureBody
 from rxtasks.server.operations import KINDS, OPERATIONS, Operation
 
 __all__ = ["described"]

@@ -13,6 +13,7 @@ from rxtasks import __version__
 from rxtasks.arguments import check_seconds
 from rxtasks.client import AgentHandle, Client
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
+from rxtasks.models.encoding import encode
 from rxtasks.platforms.base import Accepted, TaskRef, Want
 from rxtasks.platforms.gateway.bodies import (
     AgentList,
@@ -28,7 +29,6 @@ from rxtasks.platforms.gateway.bodies import (
     StartRequest,
     TaskBody,
 )
-from rxtasks.platforms.gateway.events import encode
 from rxtasks.platforms.known import metadata_of
 from rxtasks.server.access import Access
 from rxtasks.server.answers import Handler, answer, read_body, read_query

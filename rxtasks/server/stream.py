@@ -19,7 +19,8 @@ from rxtasks.errors import (
     TaskNotFound,
     UnsupportedOperation,
 )
-from rxtasks.platforms.gateway.events import End, Live, Reset, encode, frame
+from rxtasks.models.encoding import encode
+from rxtasks.platforms.gateway.events import End, Live, Reset, frame
 from rxtasks.server.frames import Frames, position_in
 from rxtasks.server.kept import KeptTasks
 from rxtasks.server.limits import StreamSlots

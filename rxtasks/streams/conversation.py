@@ -161,12 +161,11 @@ class _SnapshotIteration(Iteration[TaskSnapshot]):
 
     conversation: Conversation
 
-    def _take(self) -> tuple[int, TaskSnapshot] | None:
-        found = self._next_in_log(None)
-        if found is None:
+    def _take(self) -> TaskSnapshot | None:
+        if self._next_in_log(None) is None:
             return None
         self._reader.position = self._reader.log.tail
-        return found[0], self.conversation.snapshot()
+        return self.conversation.snapshot()
 
 
 class SnapshotStream(Stream[TaskSnapshot]):
@@ -193,7 +192,8 @@ class SnapshotStream(Stream[TaskSnapshot]):
         So no reader can lag behind, and no bound is ever reached.
 
         Raises:
-            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or
+                says what to drop although there is no `maxsize`.
         """
         check_bound(maxsize, overflow)
         iteration = _SnapshotIteration(
@@ -204,7 +204,7 @@ class SnapshotStream(Stream[TaskSnapshot]):
             after=0,
             until_settled=until_settled,
             maxsize=None,
-            overflow=overflow,
+            overflow="error",
         )
         iteration.conversation = self._conversation
         return iteration

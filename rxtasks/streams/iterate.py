@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from rxtasks.arguments import check_choice, check_count
-from rxtasks.errors import ReaderTooSlow, fresh
+from rxtasks.errors import ConfigurationError, ReaderTooSlow, fresh
 from rxtasks.models import Message
 from rxtasks.streams.entry import UPDATES, DeltaKey, Entry, View
 from rxtasks.streams.log import TaskLog
@@ -53,7 +53,7 @@ class _Reader(LogReader):
         super().__init__(log, mask, view, history=history)
         self.maxsize = maxsize
         self.overflow = overflow
-        self.buffer: deque[tuple[int, Any]] = deque()
+        self.buffer: deque[Any] = deque()
         self.dropped = 0
         self.position = 0
         self.backlog_end = 0
@@ -100,16 +100,16 @@ class _Reader(LogReader):
 
     def _keep(self, entry: Entry, maxsize: int) -> None:
         if entry.message_id and entry.key is None:  # its deltas have become pointless
-            kept = [p for p in self.buffer if not _is_delta_of(p[1], entry.message_id)]
+            kept = [v for v in self.buffer if not _is_delta_of(v, entry.message_id)]
             self.buffer = deque(kept)
-        for offset, value in enumerate(self.view(entry)):
+        for value in self.view(entry):
             if len(self.buffer) < maxsize:
-                self.buffer.append((entry.seq + offset, value))
+                self.buffer.append(value)
                 continue
             self.dropped += 1
             if self.overflow == "drop_oldest":
                 self.buffer.popleft()
-                self.buffer.append((entry.seq + offset, value))
+                self.buffer.append(value)
             elif self.overflow == "error":
                 self.error = ReaderTooSlow(
                     f"the reader lagged more than {maxsize} values behind; read faster, raise "
@@ -130,10 +130,15 @@ def check_bound(maxsize: int | None, overflow: str) -> None:
     """Refuse a bound that cannot be.
 
     Raises:
-        ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+        ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or says
+            what to drop although there is no bound.
     """
     check_count("maxsize", maxsize, optional=True)
     check_choice("overflow", overflow, _OVERFLOWS)
+    if maxsize is None and overflow != "error":
+        raise ConfigurationError(
+            f'overflow="{overflow}" needs a maxsize: without one, no reader ever lags too far'
+        )
 
 
 class Iteration(Generic[T]):
@@ -213,9 +218,9 @@ class Iteration(Generic[T]):
                 await reader.wait()
                 continue
             self._place()
-            found = self._take()
+            found: T | None = self._take()
             if found is not None:
-                return found[1]
+                return found
             if reader.error is not None:
                 error, reader.error = reader.error, None
                 await self.aclose()
@@ -244,15 +249,17 @@ class Iteration(Generic[T]):
         if not reader.history:
             reader.position = log.tail
         elif reader.mask == UPDATES:
-            reader.position, self._first = log.tail, log.latest
+            reader.position = log.tail
+            self._first = None if log.latest is None else log.latest[1]
         else:
             reader.position = self._after
 
-    def _take(self) -> tuple[int, T] | None:
+    def _take(self) -> Any:
+        """Take the next value; None: there is none yet."""
         reader = self._reader
         if self._first is not None:
             first, self._first = self._first, None
-            return first  # type: ignore[no-any-return]
+            return first
         if reader.maxsize is None:
             return self._next_in_log(None)
         found = self._next_in_log(reader.backlog_end)
@@ -260,7 +267,7 @@ class Iteration(Generic[T]):
             return reader.buffer.popleft()
         return found
 
-    def _next_in_log(self, end: int | None) -> tuple[int, T] | None:
+    def _next_in_log(self, end: int | None) -> Any:
         reader = self._reader
         while (found := reader.log.next_after(reader.position, reader.mask)) is not None:
             entry, index = found
@@ -276,7 +283,7 @@ class Iteration(Generic[T]):
                 if entry.last < self._unfinished[key]:
                     continue
                 merged = reader.log.text_so_far(key, self._after, entry.last)
-                return reader.position, reader.view(merged)[0]
+                return reader.view(merged)[0]
             reader.position = max(entry.seq + index, reader.log.trimmed)
-            return reader.position, reader.view(entry)[index]
+            return reader.view(entry)[index]
         return None

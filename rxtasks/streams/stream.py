@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeGuard, TypeVar, overload
 
@@ -11,12 +10,13 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.observable import ConnectableObservable
 
 from rxtasks.arguments import check_count
+from rxtasks.errors import ClientClosed
 from rxtasks.models import TaskEvent
 from rxtasks.streams.checks import check_observer
+from rxtasks.streams.derived import Chain, last_of
 from rxtasks.streams.entry import EVENTS, Entry, View
 from rxtasks.streams.iterate import Iteration
 from rxtasks.streams.log import TaskLog
-from rxtasks.streams.scheduler import LoopScheduler
 from rxtasks.streams.subscription import SettledWatch, Subscription
 
 if TYPE_CHECKING:
@@ -89,12 +89,9 @@ class _Derived(_LoopBound[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         check_observer(on_next, on_error, on_completed)
-        return self._inner.subscribe(
-            on_next,
-            on_error,
-            on_completed,
-            scheduler=scheduler or LoopScheduler(self.log.source.loop),
-        )
+        if scheduler is None or (isinstance(scheduler, Chain) and not scheduler.reads(self.log)):
+            return Chain(self.log, on_next, on_error, on_completed).subscribe(self._inner)
+        return self._inner.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -102,7 +99,7 @@ class _Derived(_LoopBound[T]):
         return self.subscribe(observer, scheduler=scheduler)
 
     def __await__(self) -> Generator[Any, None, T]:
-        return _last_of(self, self.log.source.loop).__await__()
+        return last_of(self, self.log.source.loop).__await__()
 
     def __aiter__(self) -> NoReturn:
         raise TypeError(
@@ -149,7 +146,7 @@ class Stream(_LoopBound[T]):
         on_error: abc.OnError | None = None,
         on_completed: abc.OnCompleted | None = None,
         *,
-        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - the signature of reactivex
+        scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         """Subscribe an observer, or callbacks.
 
@@ -157,7 +154,7 @@ class Stream(_LoopBound[T]):
             on_next: Called with each value; or an observer.
             on_error: Called once if the stream fails.
             on_completed: Called once if the stream completes.
-            scheduler: Not used: a stream runs on the loop of its client.
+            scheduler: Not used by the stream, which runs on the loop of its client.
 
         Returns:
             A disposable. Disposing is allowed from any thread and takes effect at once.
@@ -174,7 +171,11 @@ class Stream(_LoopBound[T]):
             on_completed = observer.on_completed
         callback: Any = on_next
         subscription = self._subscription(callback, on_error, on_completed)
-        self.log.admit(subscription)
+        try:
+            self.log.admit(subscription)
+        except ClientClosed:
+            if not (isinstance(scheduler, Chain) and scheduler.refused(self.log)):
+                raise
         return subscription
 
     def _subscription(
@@ -219,7 +220,8 @@ class Stream(_LoopBound[T]):
                 or the newest values are dropped and counted in `Iteration.dropped`.
 
         Raises:
-            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three.
+            ConfigurationError: `maxsize` is less than 1, or `overflow` is none of the three, or
+                says what to drop although there is no `maxsize`.
         """
         return Iteration(
             self.log,
@@ -295,25 +297,3 @@ def _bind(result: Any, log: TaskLog) -> Any:
     if isinstance(result, Observable):
         return _Derived(result, log)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return result
-
-
-async def _last_of(source: Observable[_V], loop: asyncio.AbstractEventLoop) -> _V:
-    future: asyncio.Future[list[_V]] = loop.create_future()
-    last: list[_V] = []
-
-    def on_next(value: _V) -> None:
-        last[:] = [value]
-
-    def on_error(error: Exception) -> None:
-        if not future.done():
-            future.set_exception(error)
-
-    def on_completed() -> None:
-        if not future.done():
-            future.set_result(last)
-
-    with source.subscribe(on_next, on_error, on_completed):
-        values = await future
-    if not values:
-        raise SequenceContainsNoElementsError
-    return values[0]

@@ -18,7 +18,8 @@ from rxtasks.feed.reading import read
 from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
-from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
+from rxtasks.platforms.base import Accepted, AgentRef, Metadata, Snapshot, TaskRef, Want
+from rxtasks.platforms.checks import promised
 from rxtasks.task.checks import check_message, seconds
 from rxtasks.task.owner import Owner
 from rxtasks.task.view import TaskView
@@ -131,9 +132,9 @@ class Task(TaskView):
         check_is("after", after, (datetime, NoneType), "a datetime, or None")
         if after is not None and after.tzinfo is None:
             raise ConfigurationError("`after` needs a time zone, as in datetime.now(UTC)")
-        snapshot = await self._owner.platform.snapshot(
-            self._open_ref(), None, Want(info=False, messages=True)
-        )
+        ref, platform = self._open_ref(), self._owner.platform
+        found = await platform.snapshot(ref, None, Want(info=False, messages=True))
+        snapshot = promised(found, Snapshot, platform, "snapshot")
         ledger = self._feed.state.ledger
         messages: list[Message] = []
         for fact in snapshot.facts or ():
@@ -184,7 +185,7 @@ class Task(TaskView):
             return platform.send(ref, text, attachments=attachments, idempotency_key=key)
 
         accepted = await deliver(
-            platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
+            platform, call, name="send", key=idempotency_key, on_fault=self._feed.fault
         )
         self._feed.sent(text, accepted)
         return accepted
@@ -227,7 +228,7 @@ class Task(TaskView):
             )
 
         accepted = await deliver(
-            platform.capabilities, call, key=idempotency_key, on_fault=self._feed.fault
+            platform, call, name="start", key=idempotency_key, on_fault=self._feed.fault
         )
         feed = self._owner.feed_of(accepted.id)
         if feed is not None and not self._bound:

@@ -1,4 +1,4 @@
-"""Memory with a bound. It is pure."""
+"""What was seen lately, remembered within a bound. It is pure."""
 
 from __future__ import annotations
 

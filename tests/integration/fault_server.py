@@ -22,9 +22,10 @@ from rxtasks.models import (
     TypingMessage,
     UserMessage,
 )
+from rxtasks.models.encoding import encode
 from rxtasks.platforms.base import Metadata
 from rxtasks.platforms.gateway.bodies import SnapshotBody, Started
-from rxtasks.platforms.gateway.events import Live, Update, encode, frame
+from rxtasks.platforms.gateway.events import Live, Update, frame
 from tests.integration.raw_server import NO_CONTENT, OPEN, Answer, RawServer, answer
 
 __all__ = ["CUT", "LIVE", "SILENCE", "STORY", "FaultServer", "Log", "StreamAnswer"]

@@ -376,11 +376,12 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         group="unreadable", does="an event of 50 MB",
-        answers=[], forever=False, story=_story_of(_HUGE),
+        answers=[], patience=20.0, forever=False, story=_story_of(_HUGE),
     ),
     Fault(
         group="unreadable", does="an event of more than 64 MiB",
-        answers=[_too_large], raises=DecodeError, task=(DecodeError,), forever=False,
+        answers=[_too_large], raises=DecodeError, task=(DecodeError,), patience=20.0,
+        forever=False,
     ),
     # ------------------------------------------------------------------ out of step
     Fault(

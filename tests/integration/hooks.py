@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from rxtasks.webhooks import WebhookDelivery, WebhookReceiver
+from tests.integration.serving import on_loopback
 
 __all__ = ["SECRET", "Hook", "hooked"]
 
@@ -42,11 +43,8 @@ async def hooked() -> AsyncIterator[tuple[Hook, str]]:
     hook = Hook()
     site = web.Application()
     site.router.add_post("/hook", hook.handle)
-    runner = web.AppRunner(site, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield hook, f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    finally:
-        hook.receiver.close()
-        await runner.cleanup()
+    async with on_loopback(site) as url:
+        try:
+            yield hook, f"{url}/hook"
+        finally:
+            hook.receiver.close()

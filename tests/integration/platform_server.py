@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from aiohttp import web
 
+from tests.integration.serving import on_loopback
+
 RESET = 0
 
 
@@ -210,18 +212,12 @@ class PlatformServer(Generic[T]):
         app.add_routes(
             [web.route(m, path, self._answering(name, do)) for m, path, name, do in self.table()]
         )
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            yield
-        finally:
-            for task in self.tasks.values():
-                task.close()
-            await runner.cleanup()
+        async with on_loopback(app, handler_cancellation=True, shutdown_timeout=0.1) as self.url:
+            try:
+                yield
+            finally:
+                for task in self.tasks.values():
+                    task.close()
 
     def _answering(self, route: str, do: Answer) -> Any:
         async def answer(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A server on loopback and a client of it, for tests that want both."""
+"""Servers on loopback: ours, with a client of it, and any application of aiohttp."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiohttp import web
+
 from rxtasks import Client
 from rxtasks.platforms.base import Platform
 from rxtasks.platforms.gateway import Gateway
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running, serve
 
-__all__ = ["behind", "gateway", "until"]
+__all__ = ["behind", "gateway", "on_loopback", "until"]
 
 
 @asynccontextmanager
@@ -36,6 +38,18 @@ async def gateway(agents: Mapping[str, Any], **options: Any) -> AsyncIterator[Cl
         Client(Gateway(running.url), **options) as client,
     ):
         yield client
+
+
+@asynccontextmanager
+async def on_loopback(app: web.Application, *, port: int = 0, **options: Any) -> AsyncIterator[str]:
+    """Serve an application of aiohttp, with options of its runner, and give its URL."""
+    runner = web.AppRunner(app, access_log=None, **options)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def until(condition: Callable[[], Any], *, seconds: float = 5.0) -> None:

@@ -56,7 +56,6 @@ class Session(Scripted):
         self.created = self.updated = now()
         self.events: list[dict[str, Any]] = []
         self.prompts = 0
-        self.media: dict[str, bytes] = {}
 
     def emit(self, type: str, **fields: Any) -> dict[str, Any]:
         self.updated = max(now(), self.updated + 1)

@@ -19,7 +19,7 @@ from aiohttp import web
 from rxtasks.cli.exposure import Exposure
 from rxtasks.cli.settings import UsageError, token_from, tokens_from
 from rxtasks.webhooks import WebhookReceiver
-from tests.integration.serving import until
+from tests.integration.serving import on_loopback, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TLS = Path(__file__).parent / "tls"
@@ -68,10 +68,6 @@ async def test_it_is_exposed_as_its_flags_say_and_ends_what_runs(tmp_path: Path)
     receiver.deliveries.subscribe(delivered.append)
     hooks = web.Application()
     hooks.router.add_post("/", receiver)
-    runner = web.AppRunner(hooks, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    hook = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     trusting = ssl.create_default_context(cafile=str(TLS / "certificate.pem"))
     flags = [
         "--agents=agents_of_mine:agents",
@@ -84,6 +80,7 @@ async def test_it_is_exposed_as_its_flags_say_and_ends_what_runs(tmp_path: Path)
         "--log",
     ]
     async with (
+        on_loopback(hooks) as hook,
         process(*flags, PYTHONPATH=str(tmp_path), RXTASKS_WEBHOOK_SECRET=SECRET) as (served, url),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session,
     ):
@@ -95,7 +92,7 @@ async def test_it_is_exposed_as_its_flags_say_and_ends_what_runs(tmp_path: Path)
             async with session.get(f"{url}/v1", headers=headers) as answer:
                 assert answer.status == 200
                 assert (await answer.json())["capabilities"]["webhooks"]
-        started = {"text": "go", "webhook": hook}
+        started = {"text": "go", "webhook": f"{hook}/"}
         path = f"{url}/v1/agents/short/tasks"
         async with session.post(path, json=started, headers=headers) as answer:
             assert answer.status == 201
@@ -104,7 +101,6 @@ async def test_it_is_exposed_as_its_flags_say_and_ends_what_runs(tmp_path: Path)
             _, said = await served.communicate()
         await until(lambda: delivered)
     receiver.close()
-    await runner.cleanup()
 
     assert served.returncode == 0, said
     lines = said.decode()

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from rxtasks import (
     AgentNotFound,
     Attachment,
     Client,
     ConfigurationError,
+    ServerError,
     TaskNotFound,
     TaskStatus,
 )
-from rxtasks.local import Context, ToolRun, Yield
+from rxtasks.local import Context, ToolRun, Yield, message
 from rxtasks.local.disk import schema
 from rxtasks.platforms import Local
-from rxtasks.platforms.base import AgentRef
+from rxtasks.platforms.base import AgentRef, TaskRef
 from rxtasks.webhooks import WebhookSender
 from tests.integration.durable import AGENTS, at, host, sql
 from tests.integration.hooks import SECRET
@@ -277,6 +280,80 @@ async def test_what_cannot_be_written_down_fails_by_itself(path: Path) -> None:
         assert (await (await client.agent("echo").run("one")).result()).text == "one 0"
 
 
+async def sly(ctx: Context) -> AsyncIterator[Yield]:
+    yield message("so far")
+    await asyncio.sleep(float(ctx.text))
+    said = message()
+    force_setattr(said, "text", "\ud800")
+    yield said
+    await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("within", ["0", "0.2"], ids=["in the first batch", "later"])
+async def test_what_slips_past_all_checks_ends_its_own_task_only(path: Path, within: str) -> None:
+    async with Client(Local({**AGENTS, "sly": sly}, path=path)) as client:
+        others = [await client.agent("patient").run(str(n)) for n in range(3)]
+        bad = await client.agent("sly").run(within)
+        seen: list[Any] = []
+        bad.messages.subscribe(seen.append)
+        result = await bad.result(timeout=10)
+        assert result.status == "error"
+        assert "cannot be written: UnicodeEncodeError" in result.error
+        assert seen[-1].is_error()
+        for other in others:
+            await other.cancel()
+        assert (await (await client.agent("echo").run("one")).result()).text == "one 0"
+        await bad.send("0.2")  # it can go on, and fail once more
+        assert "UnicodeEncodeError" in (await bad.result(timeout=10)).error
+    async with Client(Local(AGENTS, path=path)) as client:
+        assert await client.task(bad.id).poll() is TaskStatus.ERROR
+        assert {await client.task(other.id).poll() for other in others} == {TaskStatus.CANCELLED}
+    assert sql(path, "SELECT count(*) FROM tasks WHERE owner IS NOT NULL") == [(0,)]
+
+
+async def test_a_message_that_slips_past_all_checks_is_refused_and_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxtasks.local.host.check_unicode", lambda what, text: None)
+    monkeypatch.setattr("rxtasks.local.host.digest_of", lambda key, *content: b"same")
+    refused = pytest.raises(ServerError, match="cannot be written: UnicodeEncodeError")
+    async with at(path) as client:
+        other = await client.agent("patient").run("go")
+        for key in ("k", "k", None):
+            with refused:
+                await client.platform.start(AgentRef("echo"), "\ud800", idempotency_key=key)
+        task = await client.agent("echo").run("one", idempotency_key="k")
+        await task.result()
+        ref = TaskRef(task.id, AgentRef("echo"))
+        for key in ("l", "l", None):
+            with refused:
+                await client.platform.send(ref, "\ud800", idempotency_key=key)
+        await task.send("three", idempotency_key="l")
+        assert (await task.result(timeout=10)).text == "three 2"
+        assert other.is_running()
+
+
 async def test_an_agent_whose_name_cannot_be_written_down_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="name of an agent is no Unicode text"):
         Local({"a\ud800": AGENTS["echo"]})
+
+
+def test_a_client_that_was_left_open_on_a_loop_that_is_closed_does_not_keep_its_tasks(
+    path: Path,
+) -> None:
+    abandoned = at(path, owner_timeout=0.5)
+
+    async def leave_open() -> str:
+        client = await abandoned.__aenter__()
+        task = await client.agent("patient").run("")
+        await anext(each async for each in task.messages if each.is_typing())
+        return task.id
+
+    async def come_later(task_id: str) -> None:
+        async with at(path, owner_timeout=0.5) as client:
+            ended = await client.task(task_id).result(timeout=10)
+            assert ended.status != "completed"
+
+    before = set(threading.enumerate())
+    asyncio.run(come_later(asyncio.run(leave_open())))
+    assert set(threading.enumerate()) == before

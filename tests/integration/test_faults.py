@@ -101,7 +101,7 @@ async def test_an_event_source_loses_nothing_or_says_so(fault: Fault) -> None:
             on_fault=lambda error, _: faults.append(error),
         )
         raised: Exception | None = None
-        async with asyncio.timeout(PATIENCE), source:
+        async with asyncio.timeout(PATIENCE + fault.patience), source:
             try:
                 async for event in source:
                     found += [int(event.id.removeprefix("log:"))]
@@ -190,7 +190,7 @@ async def _watched(fault: Fault, server: FaultServer, platform: type[Gateway] = 
             server.known = server.known or update.status is TaskStatus.COMPLETED
 
         task.updates.subscribe(on_update)
-        result = await task.result(timeout=PATIENCE)
+        result = await task.result(timeout=PATIENCE + fault.patience)
         await asyncio.sleep(0)
     watch.check()
     assert result.status == "completed"

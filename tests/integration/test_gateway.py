@@ -39,6 +39,7 @@ from rxtasks import (
 )
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
 from rxtasks.models import FatalFault, Message, TaskInfo, TaskUpdate
+from rxtasks.models.encoding import encode
 from rxtasks.platforms.base import (
     Batch,
     Metadata,
@@ -56,7 +57,6 @@ from rxtasks.platforms.gateway.events import (
     Live,
     Reset,
     decode_events,
-    encode,
     update_of,
 )
 from rxtasks.platforms.gateway.reader import EventReader

@@ -16,7 +16,7 @@ from rxtasks.local import Context, message
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running
 from rxtasks.server.live_page import _files
-from tests.integration.serving import behind
+from tests.integration.serving import behind, on_loopback
 
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": "Bearer s3cret"}
@@ -225,21 +225,18 @@ async def test_a_mounted_page_has_a_session_of_its_own() -> None:
     async with Client(Local(agents={"echo": echo})) as client:
         site = web.Application()
         site.add_subapp("/agents/", server.app(client, token="s3cret"))
-        runner = web.AppRunner(site)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/agents"
-        try:
-            async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-                async with session.get(f"{url}/") as page, session.get(f"{url}/page/app.js") as app:
-                    assert (page.status, app.status) == (200, 200)
-                async with session.post(f"{url}/session", headers=JSON | BEARER) as response:
-                    (cookie,) = response.cookies.values()
-                assert cookie["path"] == "/agents/"
-                async with session.get(f"{url}/v1", headers=sent(cookie)) as response:
-                    assert response.status == 200
-        finally:
-            await runner.cleanup()
+        async with (
+            on_loopback(site) as root,
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+        ):
+            url = f"{root}/agents"
+            async with session.get(f"{url}/") as page, session.get(f"{url}/page/app.js") as app:
+                assert (page.status, app.status) == (200, 200)
+            async with session.post(f"{url}/session", headers=JSON | BEARER) as response:
+                (cookie,) = response.cookies.values()
+            assert cookie["path"] == "/agents/"
+            async with session.get(f"{url}/v1", headers=sent(cookie)) as response:
+                assert response.status == 200
 
 
 READ = {

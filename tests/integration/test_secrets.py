@@ -26,6 +26,7 @@ from rxtasks.webhooks import StandardWebhooks, SwarmlordScheme, WebhookReceiver,
 from rxtasks.wire.exchange import Exchange
 from rxtasks.wire.http import HttpOptions, Timeouts
 from tests.integration.raw_server import free_port
+from tests.integration.serving import on_loopback
 from tests.property.foreign import FOREIGN, Foreign, watched
 
 OPTIONS = HttpOptions(timeouts=Timeouts(request=2.0, stream_open=2.0, stream_idle=0.3))
@@ -86,16 +87,8 @@ async def echoing(echo: Echo, honest: str) -> AsyncIterator[None]:
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", reply)
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        echo.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with on_loopback(app, handler_cancellation=True, shutdown_timeout=0.1) as echo.url:
             yield
-        finally:
-            await runner.cleanup()
 
 
 _OF_HOPS = frozenset({"Host", "Connection", "Content-Length"})

@@ -19,7 +19,7 @@ from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.platforms.local import Local
 from rxtasks.server import COUNTERS, Options, Running, serve
 from rxtasks.wire.sse import ServerSentEvent, SSEDecoder
-from tests.integration.serving import behind, until
+from tests.integration.serving import behind, on_loopback, until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -379,18 +379,14 @@ async def test_the_application_can_be_a_part_of_another() -> None:
         part = server.app(client)
         whole = web.Application()
         whole.add_subapp("/agents", part)
-        runner = web.AppRunner(whole, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/agents"
-        async with aiohttp.ClientSession() as session:
+        async with on_loopback(whole) as root, aiohttp.ClientSession() as session:
+            url = f"{root}/agents"
             async with session.get(f"{url}/v1") as response:
                 about = await response.json()
             async with session.get(f"{url}/v1/nothing") as response:
                 missing = await response.json()
             async with session.get(f"{url}/v1", headers={"Host": "evil.com"}) as response:
                 refused = response.status
-        await runner.cleanup()
 
     assert about["platform"] == "local"
     assert missing["error"]["kind"] == "ConfigurationError"

@@ -28,7 +28,7 @@ from rxtasks.server import Running, readers, serve
 from rxtasks.server.listener import Patience, listen
 from rxtasks.task import Task
 from rxtasks.wire.sse import SSEDecoder
-from tests.integration.serving import behind, until
+from tests.integration.serving import behind, on_loopback, until
 
 JSON = {"Content-Type": "application/json"}
 TLS = Path(__file__).parent / "tls"
@@ -605,13 +605,8 @@ async def mounted(**hooks: Any) -> AsyncIterator[aiohttp.ClientSession]:
     async with Client(Local(agents=AGENTS)) as client:
         whole = web.Application()
         whole.add_subapp("/agents/", server.app(client, **hooks))
-        runner = web.AppRunner(whole, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/agents/"
-        async with aiohttp.ClientSession(url) as session:
+        async with on_loopback(whole) as url, aiohttp.ClientSession(f"{url}/agents/") as session:
             yield session
-        await runner.cleanup()
 
 
 async def test_each_user_sees_their_own_tasks_only() -> None:
@@ -791,6 +786,28 @@ async def test_pages_of_a_listing_hold_what_one_may_see() -> None:
                 break
 
     assert found == [["7", "5", "3"], ["1"]]
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("the database is down"), KeyError("u")])
+async def test_who_may_see_a_task_cannot_be_found_out_and_that_is_the_servers_failure(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    async def authorize(request: web.Request, task: Task) -> bool:
+        asked.append(task.id)
+        raise error
+
+    async with mounted(authorize=authorize) as session:
+        task = await start(session, "echo", "a")
+        for path in f"v1/tasks/{task}", f"v1/tasks/{task}/events":
+            async with session.get(path) as answer:
+                assert answer.status == 500
+                assert (await answer.json())["error"]["kind"] == "ServerError"
+
+    assert len(asked) == 2  # the connection was not cut, so nobody has asked again
+    logged = [r.exc_info[1] for r in caplog.records if r.name == "rxtasks.server" and r.exc_info]
+    assert logged == [error, error]
 
 
 @pytest.mark.parametrize("said", [None, 0, "yes", 1])

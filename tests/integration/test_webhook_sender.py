@@ -20,7 +20,7 @@ from rxtasks.platforms.base import AgentRef
 from rxtasks.server import serve
 from rxtasks.webhooks import WebhookSender, sender
 from tests.integration.hooks import SECRET, hooked
-from tests.integration.serving import until
+from tests.integration.serving import on_loopback, until
 
 BODY = b'{"type":"task.completed","data":{"task_id":"t-1","status":"completed"}}'
 
@@ -187,16 +187,13 @@ async def test_a_receiver_that_is_not_there_yet_is_tried_again() -> None:
 
     site = web.Application()
     site.router.add_post("/", hook)
-    runner = web.AppRunner(site, access_log=None)
-    await runner.setup()
     async with sending() as out:
         out.deliver(f"http://127.0.0.1:{port}/", BODY)
         await asyncio.sleep(0.05)
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        async with asyncio.timeout(10):
-            await came.wait()
-        await until(lambda: out.waiting == 0)
-    await runner.cleanup()
+        async with on_loopback(site, port=port):
+            async with asyncio.timeout(10):
+                await came.wait()
+            await until(lambda: out.waiting == 0)
 
 
 async def test_who_is_gone_is_asked_once() -> None:
@@ -266,15 +263,11 @@ async def test_so_many_are_under_way_at_once_and_no_more() -> None:
 
     site = web.Application()
     site.router.add_post("/", slow)
-    runner = web.AppRunner(site, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with sending(at_once=3, most=10) as out:
+    async with on_loopback(site) as url, sending(at_once=3, most=10) as out:
         for _ in range(15):
-            out.deliver(f"http://127.0.0.1:{runner.addresses[0][1]}/", BODY)
+            out.deliver(f"{url}/", BODY)
         assert out.waiting == 10
         await until(lambda: out.waiting == 0)
-    await runner.cleanup()
 
     assert most == 3
 

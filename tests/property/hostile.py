@@ -18,6 +18,8 @@ import aiohttp
 from aiohttp import web
 from hypothesis import strategies as st
 
+from tests.integration.serving import on_loopback
+
 __all__ = ["DAMAGES", "ODD_TEXTS", "Damage", "damaged_json", "hostile"]
 
 _HOLE = "@hole@"
@@ -283,16 +285,8 @@ async def hostile() -> AsyncIterator[Hostile]:
 
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with on_loopback(app, handler_cancellation=True, shutdown_timeout=0.1) as proxy.url:
             yield proxy
-        finally:
-            await runner.cleanup()
 
 
 def _answer(honest: aiohttp.ClientResponse, body: bytes, damage: Damage) -> web.Response:

@@ -13,7 +13,7 @@ import pytest
 from tests.property.chaos import chaos
 
 RUNS = 500
-BLOCK = 50
+BLOCK = 25
 FIRST = 0 if os.environ.get("CI") == "true" else random.randrange(10**6)
 SEEDS = range(FIRST, FIRST + RUNS)
 if "CHAOS_SEED" in os.environ:

@@ -14,8 +14,8 @@ from rxtasks import Cadence, Client
 from rxtasks.errors import RxTasksError
 from rxtasks.feed.ledger import Ledger
 from rxtasks.models import Attachment, FatalFault
+from rxtasks.models.encoding import encode
 from rxtasks.platforms.base import Platform, TaskRef, Want
-from rxtasks.platforms.gateway.events import encode
 from rxtasks.wire.http import HttpOptions, Timeouts
 from tests.property.foreign import FOREIGN, Foreign, watched
 from tests.property.hostile import DAMAGES, Damage, Hostile, hostile

@@ -173,7 +173,7 @@ async def test_a_server_that_ends_the_stream_is_asked_and_listened_to_again(
     messages = Probe(task.messages)
     await messages.until(has_typed(typed("a")))
     line = real.platform._line
-    (connection,) = real.platform._server._http._streams  # type: ignore[union-attr]
+    (connection,) = real.platform._server._http.get()._streams
     connection.close()  # to the reader, that is a clean end
     assert line.stands
     real.stage.open("gate")

@@ -8,7 +8,7 @@ complain of one that is not needed.
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard, assert_type
+from typing import TypeGuard, assert_type
 
 from reactivex import Observable
 from reactivex import operators as ops
@@ -94,7 +94,18 @@ def piped(task: Task) -> None:
     assert_type(task.messages.pipe(until_settled(task)), Observable[Message])
     assert_type(task.messages.pipe(live_text()), Observable[LiveText])
     assert_type(task.messages.pipe(live_text(), until_settled(task)), Observable[LiveText])
-    assert_type(merge(task.messages, task.errors), Observable[Any])
+    assert_type(merge(task.messages), Observable[Message])
+    assert_type(merge(task.messages, task.errors), Observable[Message | TaskFault])
+    assert_type(
+        merge(task.messages.live, task.updates, task.errors),
+        Observable[Message | TaskUpdate | TaskFault],
+    )
+    assert_type(
+        merge(task.events, task.updates, task.errors.pipe(ops.map(str)), task.snapshots),
+        Observable[TaskEvent | TaskUpdate | str | TaskSnapshot],
+    )
+    assert_type(merge(*[task.messages, task.messages]), Observable[Message])
+    merge(task.messages, "errors")  # type: ignore[call-overload]
     task.updates.pipe(live_text())  # type: ignore[arg-type]
     task.messages.pipe(until_settled("t-1"))  # type: ignore[arg-type]
 

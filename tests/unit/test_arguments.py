@@ -200,7 +200,11 @@ WORDS: tuple[Make, ...] = (agent, user, error, typing, thinking)
 CALLS: list[tuple[Make, dict[str, Any], str]] = [
     # a client
     (Client, {"platform": Local}, r"as in Client\(Local\(agents=...\)\), not a class"),
-    (Client, {"platform": ScriptedPlatform(capabilities=Capabilities(stream="all"))}, "stream"),  # type: ignore[arg-type]
+    (Capabilities, {"stream": "all"}, 'stream is "everything" or .* or "nothing", not \'all\''),
+    (Capabilities, {"resume": "all"}, 'resume is "full" or .* or "none", not \'all\''),
+    (Capabilities, {"stream_scope": None}, 'stream_scope is "task" or "client", not None'),
+    (Capabilities, {"cancel": "no"}, "cancel is True or False, not str"),
+    (Capabilities, {"grace": "5"}, "grace is a number of seconds from 0 on, or None, not '5'"),
     (client, {"cadence": 5}, "cadence is a Cadence, or None, not int"),
     (client, {"cadence": Cadence}, "not the class Cadence"),
     (client, {"timeouts": 5}, "timeouts is a Timeouts, or None, not int"),
@@ -484,6 +488,17 @@ async def test_a_bound_of_an_iteration_is_a_number(wrong: Any) -> None:
             messages.iterate(maxsize=wrong)
         with pytest.raises(ConfigurationError, match='overflow is "error" or "drop_oldest" or'):
             messages.iterate(maxsize=1, overflow=wrong)
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+async def test_what_happens_beyond_a_bound_needs_a_bound(overflow: Any) -> None:
+    async with client() as entered:
+        task = await task_of(entered)
+        for stream in task.messages, task.messages.live, task.events.after(1), task.snapshots:
+            with pytest.raises(ConfigurationError, match=f'overflow="{overflow}" needs a maxsize'):
+                stream.iterate(overflow=overflow)
+            stream.iterate(maxsize=1, overflow=overflow)
+            stream.iterate(overflow="error")
 
 
 async def test_only_observables_are_merged() -> None:

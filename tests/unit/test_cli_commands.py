@@ -282,6 +282,26 @@ async def test_several_tasks_are_watched_at_once(
         await commands.watch([one.ref, "gone"], reach=place.reach, look=PLAIN)
 
 
+async def test_lines_for_programs_name_a_task_by_its_reference_however_it_was_named(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = await place.client.agent("shouts").run("one")
+    look = Look(json=True)
+    assert task.ref != task.id
+
+    await commands.watch([task.id], reach=place.reach, look=look)
+    await commands.watch([task.id], reach=place.reach, look=look, answer=True)
+    await commands.send(task.id, "two", reach=place.reach, look=look)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines if line["kind"] == "result"] == ["ONE", "ONE", "TWO"]
+    assert {line["task"] for line in lines} == {task.ref}
+
+    await commands.watch([task.id, task.ref], reach=place.reach, look=look)
+    again = capsys.readouterr().out.splitlines()
+    assert sum(json.loads(line)["kind"] == "result" for line in again) == 1
+
+
 async def test_one_of_several_that_is_lost_ends_the_view(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

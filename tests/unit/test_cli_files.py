@@ -243,12 +243,12 @@ async def test_cancelling_stops_the_work_within_a_step() -> None:
             pass
 
     running = asyncio.create_task(all_of_it())
-    await asyncio.sleep(0.03)
+    while not steps:  # noqa: ASYNC110 - of a thread
+        await asyncio.sleep(0.005)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await asyncio.sleep(0.02)
     done = steps
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.05)
 
-    assert steps == done > 0
+    assert steps <= done + 1

@@ -667,3 +667,18 @@ async def test_times_come_from_the_clock_that_was_given() -> None:
     times = [each.created_at for each in facts if isinstance(each, Message) and each.created_at]
     assert times == sorted(set(times))
     assert all(abs((each - noon).total_seconds()) < 1 for each in times)
+
+
+def test_a_client_that_was_left_open_on_a_loop_that_is_closed_is_named_as_the_cause() -> None:
+    platform = Local({"echo": echo})
+
+    async def enter_and_stay() -> None:
+        await platform.open(NO_HTTP)
+
+    async def come_later() -> None:
+        for call in platform.open(NO_HTTP), platform.start(ECHO, "hi"), platform.aclose():
+            with pytest.raises(ConfigurationError, match=r"left open on .* closed by now"):
+                await call
+
+    asyncio.run(enter_and_stay())
+    asyncio.run(come_later())

@@ -54,7 +54,7 @@ async def test_who_stops_it_in_the_last_batch_is_not_told_that_the_stream_was_lo
         yield NEWS  # and the end is there already: nothing has to be waited for
 
     limits, told = opened(), Told()
-    pump = Pump(limits, at_once, told, idle_limit=10.0)
+    pump = Pump(limits, at_once, told, name="tests", idle_limit=10.0)
     told.stops = pump
     pump.start()
     await asyncio.sleep(1)
@@ -71,7 +71,7 @@ async def test_an_adapter_that_takes_silence_for_a_failure_of_its_own_is_opened_
             raise TransportError("something has happened") from None
 
     limits, told = opened(), Told()
-    pump = Pump(limits, silent, told, idle_limit=10.0)
+    pump = Pump(limits, silent, told, name="tests", idle_limit=10.0)
     pump.start()
     await asyncio.sleep(50)
     assert told.told.count("lost") >= 3

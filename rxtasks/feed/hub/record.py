@@ -24,8 +24,8 @@ from rxtasks.models import (
     TransportFault,
     TypingMessage,
 )
+from rxtasks.models.encoding import encode, exception_of, simple
 from rxtasks.platforms.base import Accepted, TaskRef
-from rxtasks.platforms.gateway.events import encode, exception_of, simple
 from rxtasks.streams.entry import Item
 
 __all__ = [

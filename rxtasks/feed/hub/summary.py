@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from rxtasks.feed.hub.record import UNWRITABLE, Note
 from rxtasks.models import Gap, TaskUpdate
-from rxtasks.platforms.gateway.events import encode
+from rxtasks.models.encoding import encode
 
 __all__ = ["Known", "Summary", "decode_summary", "encode_summary"]
 

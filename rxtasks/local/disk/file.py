@@ -17,21 +17,20 @@ from rxtasks.local.disk import inbox, outbox, owners, rows, schema
 from rxtasks.local.disk.inbox import Command
 from rxtasks.local.disk.news import Batch, Loop, News, Saved
 from rxtasks.local.disk.rows import Tail
+from rxtasks.local.disk.saving import Saving, is_of_file
 from rxtasks.local.disk.schema import reading, writing
 from rxtasks.local.disk.vigil import Vigil
 from rxtasks.local.state import TaskState
 from rxtasks.local.store import KeyUse, Query
 from rxtasks.models import TaskInfo
 
-__all__ = ["POLL", "File"]
+__all__ = ["File"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("rxtasks.local")
 
-POLL = 0.1
-"""Seconds between two looks at what other processes have written, while somebody wants to know."""
-
+_POLL = 0.1  # seconds between two looks at what others write, while somebody wants to know
 _AGAIN = 0.5  # seconds until a transaction that failed is tried again
 _UNDER_WAY = 20  # reports that one process delivers at the same time
 
@@ -82,11 +81,21 @@ class File:
         finally:
             self._db.close()
 
+    def abandon(self) -> None:
+        """Leave the file as one that is gone leaves it: others end what was unfinished."""
+        self._is_whole = False
+        self.close()
+
     # ------------------------------------------------------------------ writing
 
     def save(self, batch: Batch) -> Saved:
-        """Write a batch."""
-        saved = self._written(lambda: self._save(batch))
+        """Write a batch; what cannot be written costs its own task only."""
+        try:
+            saved = self._written(lambda: self._save(batch, together=True))
+        except Exception as error:
+            if is_of_file(error):
+                raise
+            saved = self._written(lambda: self._save(batch, together=False))
         if any(change.release for change in batch.changes):
             self._report_due = 0.0
             with suppress(sqlite3.Error):  # it is looked at again
@@ -108,26 +117,10 @@ class File:
                     self._is_whole = False
                     raise
 
-    def _save(self, batch: Batch) -> Saved:
+    def _save(self, batch: Batch, *, together: bool) -> Saved:
         self._vigil.beat_if_due()
-        lost: list[str] = []
-        used: dict[str, KeyUse] = {}
-        for change in batch.changes:
-            task = change.info.id
-            if change.created is not None:
-                use = rows.insert(self._db, change, self._owner)
-                if use is not None:
-                    used[task] = use
-                elif change.report is not None:
-                    outbox.ask(self._db, task, change.report)
-            elif not rows.update(self._db, change, self._owner):
-                lost.append(task)
-            elif change.release:
-                self._settle(task)
-                inbox.ask_again_who_owns(self._db, task)
-        for command, outcome in batch.answers:
-            inbox.answer(self._db, command, outcome)
-        return Saved(lost, used)
+        saving = Saving(self._db, self._owner, self._loop)
+        return saving.together(batch) if together else saving.one_by_one(batch)
 
     def claim(self, task: str, after: int) -> tuple[bool, Tail | None]:
         """Become the owner of a task, unless another process is; give what is new in it."""
@@ -226,7 +219,7 @@ class File:
             _log.warning("%s cannot be read or written, trying again: %s", self._path, error)
             return _AGAIN
         due = min(self._vigil.wait, self._report_due - time.time())
-        return POLL if self.watching else max(due, 0.01)
+        return _POLL if self.watching else max(due, 0.01)
 
     def _is_others(self, task: str) -> bool:
         return owners.owner_of(self._db, task) not in (None, self._owner)

@@ -210,7 +210,7 @@ class DurableHost(Host):
             self._pending.pop(said.key or "", None)
             self.runner.wake(state)
 
-        await self._committed(self.journal.committed(), go_on)
+        await self._committed(self.journal.committed(state), go_on)
         return use
 
     async def _committed(self, done: asyncio.Future[T], go_on: Callable[[T], None]) -> T:
@@ -292,11 +292,12 @@ class DurableHost(Host):
     def _deliver(self, due: Sequence[Report]) -> None:
         self._posting.take(due)
 
-    def _lose(self, task: str) -> None:
+    def _lose(self, task: str, why: str) -> None:
+        self._pending = {key: use for key, use in self._pending.items() if use.task_id != task}
         state = self.store.peek(task)
         if state is None:
             return
-        _log.warning("task %s was taken over by another process: this one was silent", task)
+        _log.warning("task %s %s", task, why)
         self.journal.disown(state)
         self.runner.forsake(state)
         self._others.gone(state)

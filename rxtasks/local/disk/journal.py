@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from rxtasks.errors import RxTasksError
+from rxtasks.errors import RxTasksError, ServerError
 from rxtasks.local.disk.inbox import Outcome
 from rxtasks.local.disk.link import Link
 from rxtasks.local.disk.news import Batch, Saved
@@ -35,12 +35,12 @@ class Journal:
     the file, holds of each log all that it held at one moment.
     """
 
-    def __init__(self, link: Link, lose: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, lose: Callable[[str, str], None]) -> None:
         """Make a journal.
 
         Args:
             link: The file.
-            lose: Called with the id of a task that another process has taken away.
+            lose: Called with the id of a task that is ours no longer, and what has become of it.
         """
         self._link = link
         self._lose = lose
@@ -51,7 +51,7 @@ class Journal:
         self._reports: dict[str, tuple[str, str]] = {}
         self._uses: dict[str, list[tuple[str, KeyUse]]] = {}
         self._answers: list[tuple[str, Outcome]] = []
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[asyncio.Future[None], str | None]] = []
         self._timer: asyncio.Handle | None = None
         self._writing = False
         self._broken: RxTasksError | None = None
@@ -122,11 +122,15 @@ class Journal:
         self._answers.append((command, outcome))
         self._soon()
 
-    def committed(self) -> asyncio.Future[None]:
-        """Give what is done when everything that happened before is written."""
+    def committed(self, state: TaskState | None = None) -> asyncio.Future[None]:
+        """Give what is done when everything that happened before is written.
+
+        Args:
+            state: The task that matters: what cannot be written of others does no harm.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._broken is None:
-            self._waiting.append(done)
+            self._waiting.append((done, None if state is None else state.id))
         else:
             self._settle(done, None)
         return done
@@ -207,7 +211,7 @@ class Journal:
 
     def _written(
         self,
-        waiting: Sequence[asyncio.Future[None]],
+        waiting: Sequence[tuple[asyncio.Future[None], str | None]],
         begun: dict[str, asyncio.Future[KeyUse | None]],
         written: asyncio.Future[Saved],
     ) -> None:
@@ -216,21 +220,33 @@ class Journal:
         if error is not None:
             self._broken = self._link.translated(error)
             _log.error("%s is not written any more: %s", self._link.path, error)
-        saved = Saved([], {}) if error is not None else written.result()
+        saved = Saved([], {}, {}) if error is not None else written.result()
         for task in saved.lost:
-            self._lose(task)
-        for done in waiting:
-            self._settle(done, None)
+            self._lose(task, "was taken over by another process: this one was silent")
+        failed = {task: self._failed(task, why) for task, why in saved.failed.items()}
+        for done, each in waiting:
+            self._settle(done, None, failed.get(each or ""))
         for task, first in begun.items():
-            self._settle(first, saved.used.get(task))
+            self._settle(first, saved.used.get(task), failed.get(task))
         if self._waiting or self._answers or self._begun:
             self._soon()
         elif self._dirty:
             self._note(next(reversed(self._dirty)))
 
-    def _settle(self, future: asyncio.Future[T], result: T) -> None:
-        if self._broken is None:
+    def _failed(self, task: str, why: Exception) -> RxTasksError:
+        """Let go of a task of which something cannot be written; it has ended in the file."""
+        what = f"cannot be written: {type(why).__name__}: {why}"
+        for state in [each for each in self._owned if each.id == task]:
+            self.disown(state)
+        self._lose(task, what)
+        return ServerError(f"task {task} {what}")
+
+    def _settle(
+        self, future: asyncio.Future[T], result: T, error: RxTasksError | None = None
+    ) -> None:
+        error = self._broken or error
+        if error is None:
             future.set_result(result)
         else:
-            future.set_exception(self._broken)
+            future.set_exception(error)
             future.exception()  # whoever waited may have given up

@@ -56,7 +56,7 @@ class Link:
             deliver=None if deliver is None else lambda due: self.worker.tell(deliver, due),
         )
         self.file: File = File(path, uuid4().hex, timeout=timeout, loop=there)
-        self.worker: Worker = Worker(self.file.tick)
+        self.worker: Worker = Worker(self.file.tick, self.file.abandon)
         self._reasons: set[str] = set()
 
     async def open(self) -> None:

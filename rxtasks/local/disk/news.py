@@ -28,10 +28,13 @@ class Saved(Struct, frozen=True):
     Attributes:
         lost: Tasks that belong to somebody else now; nothing was written of them.
         used: New tasks that were not written, since their key was used before, and for what.
+        failed: Tasks of which something cannot be written, and why. New ones are not in the file,
+            and the turns of others have ended there.
     """
 
-    lost: Sequence[str]
+    lost: list[str]
     used: dict[str, KeyUse]
+    failed: dict[str, Exception]
 
 
 class News(Struct, frozen=True):

@@ -12,7 +12,7 @@ from rxtasks.local.disk import outbox, rows
 from rxtasks.local.disk.inbox import ask_again, give_up
 from rxtasks.models import TaskStatus
 
-__all__ = ["INTERRUPTED", "beat", "bury", "clean", "is_clean", "leave", "owner_of", "silent"]
+__all__ = ["INTERRUPTED", "beat", "bury", "clean", "end", "is_clean", "leave", "owner_of", "silent"]
 
 INTERRUPTED = "interrupted: the process that ran this turn has ended, or was silent for too long"
 """The error of a turn whose owner is gone."""
@@ -85,22 +85,39 @@ def bury(
     unreadable: list[str] = []
     for (task,) in db.execute("SELECT id FROM tasks WHERE owner = ?", (owner,)).fetchall():
         try:
-            tail = rows.read(db, task, 0)
+            end(db, task, owner, INTERRUPTED, write=write, clock=clock, now=now)
         except DecodeError:
             unreadable.append(task)
-            continue
-        if tail is None:
-            continue
-        state = tail.state(clock)
-        if not state.at_rest:
-            state.log.skip(_UNSEEN)
-            state.end_turns(state.accepted, TaskStatus.ERROR, (INTERRUPTED,))
-        rows.update(db, rows.change_of(state, release=True), owner)
-        outbox.settle(db, task, write, clock, now)
-        ask_again(db, task)
     outbox.leave(db, owner)
     db.execute("DELETE FROM owners WHERE id = ?", (owner,))  # should it live, it finds out by this
     return unreadable
+
+
+def end(
+    db: sqlite3.Connection,
+    task: str,
+    owner: str,
+    why: str,
+    *,
+    write: outbox.Write,
+    clock: Callable[[], datetime],
+    now: float,
+) -> None:
+    """End the turns of a task of an owner with an error, as it stands in the file; let go of it.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    tail = rows.read(db, task, 0)
+    if tail is None:
+        return
+    state = tail.state(clock)
+    if not state.at_rest:
+        state.log.skip(_UNSEEN)
+        state.end_turns(state.accepted, TaskStatus.ERROR, (why,))
+    rows.update(db, rows.change_of(state, release=True), owner)
+    outbox.settle(db, task, write, clock, now)
+    ask_again(db, task)
 
 
 _IDLE = f"FROM owners WHERE beat < ? AND id NOT IN ({_OWNING})"

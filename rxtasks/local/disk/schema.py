@@ -12,10 +12,9 @@ from urllib.parse import quote
 
 from rxtasks.errors import ConfigurationError
 
-__all__ = ["APPLICATION", "VERSION", "opened", "reading", "unusable", "writing"]
+__all__ = ["VERSION", "apart", "opened", "reading", "unusable", "writing"]
 
-APPLICATION = int.from_bytes(b"rxta")
-"""What `PRAGMA application_id` gives for our files."""
+_APPLICATION = int.from_bytes(b"rxta")  # what `PRAGMA application_id` gives for our files
 
 VERSION = 2
 """What `PRAGMA user_version` gives for files of this version."""
@@ -105,7 +104,7 @@ def _check(path: Path) -> None:
         if _is_new(db):
             return
         application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
-        if application != APPLICATION:
+        if application != _APPLICATION:
             raise ConfigurationError(f"{path} is a database of another program: name another file")
         if version > VERSION:
             raise ConfigurationError(
@@ -131,7 +130,7 @@ def _connected(path: Path) -> sqlite3.Connection:
             version = _pragma(db, "user_version")  # as of now: others may have opened it meanwhile
             if _is_new(db):
                 _run(db, _TABLES)
-                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute(f"PRAGMA application_id = {_APPLICATION}")
                 version = 1
             for newer in range(version + 1, VERSION + 1):
                 _run(db, _CHANGES[newer])
@@ -187,6 +186,20 @@ def writing(db: sqlite3.Connection) -> Generator[None]:
     except BaseException:
         with suppress(sqlite3.Error):  # it is over already
             db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def apart(db: sqlite3.Connection) -> Generator[None]:
+    """Make what happens in the block take effect as a whole or not, within a transaction."""
+    db.execute("SAVEPOINT apart")
+    try:
+        yield
+        db.execute("RELEASE apart")
+    except BaseException:
+        with suppress(sqlite3.Error):  # the whole transaction may be over
+            db.execute("ROLLBACK TO apart")
+            db.execute("RELEASE apart")
         raise
 
 

@@ -30,13 +30,18 @@ _LAST = 15.0  # seconds that the jobs which wait may take when the thread is to 
 class Worker:
     """Runs functions one after the other in a thread of its own; the loop gets their results."""
 
-    def __init__(self, tick: Callable[[], float]) -> None:
+    def __init__(
+        self, tick: Callable[[], float], abandoned: Callable[[], None] = lambda: None
+    ) -> None:
         """Make a worker; `start` starts it.
 
         Args:
             tick: Called in the thread from time to time: it gives the seconds until the next call.
+            abandoned: Called as the last thing, if the loop has been closed and nobody has stopped
+                the worker: nobody is left who could.
         """
         self._tick = tick
+        self._abandoned = abandoned
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,6 +117,9 @@ class Worker:
             if job is None:
                 return
             job()
+            if self._loop is not None and self._loop.is_closed():
+                self._abandoned()
+                return
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + self._ticked()
 

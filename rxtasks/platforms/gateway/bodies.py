@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, Struct
 
 from rxtasks.models import AnyMessage, Attachment
+from rxtasks.models.encoding import Failure
 from rxtasks.platforms.base import Metadata, Partial, Spent, Unfinished
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "AnyFact",
     "CancelRequest",
     "Description",
+    "FailureBody",
     "File",
     "ListedAgent",
     "SendRequest",
@@ -141,3 +143,9 @@ class SnapshotBody(Struct):
     info: Metadata | None = None
     facts: list[AnyFact] | None = None
     cursor: str | None = None
+
+
+class FailureBody(Struct):
+    """The body of every answer other than 2xx."""
+
+    error: Failure

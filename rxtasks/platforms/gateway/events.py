@@ -16,7 +16,6 @@ the reader came has been told) and "end" (the task was deleted).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, cast
@@ -24,7 +23,6 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import Struct
 
-from rxtasks.errors import RxTasksError
 from rxtasks.models import (
     AnyMessage,
     Connection,
@@ -37,7 +35,7 @@ from rxtasks.models import (
     UnknownMessage,
     Usage,
 )
-from rxtasks.platforms.gateway.failures import Failure, failure_of, plain, rebuilt
+from rxtasks.models.encoding import exception_of
 from rxtasks.wire.sse import RawEvent
 
 __all__ = [
@@ -47,10 +45,7 @@ __all__ = [
     "Reset",
     "Update",
     "decode_events",
-    "encode",
-    "exception_of",
     "frame",
-    "simple",
     "update_of",
 ]
 
@@ -114,28 +109,6 @@ def update_of(update: TaskUpdate, info: TaskInfo) -> Update:
 # ---------------------------------------------------------------------------------- writing
 
 
-def simple(value: Any) -> Any:
-    """Write what JSON does not know: errors, and whatever else, in words."""
-    return failure_of(value) if isinstance(value, Exception) else repr(value)
-
-
-_encoder = msgspec.json.Encoder(enc_hook=simple)
-
-
-def encode(value: Any) -> bytes:
-    """Write a value as JSON, whatever a platform has put into it."""
-    try:
-        return _encoder.encode(value)
-    except (UnicodeError, OverflowError, TypeError, ValueError, RecursionError):
-        # Text with half a character in it, a number of a hundred digits, a key that is no text.
-        try:
-            builtins = msgspec.to_builtins(value, enc_hook=simple)
-            return plain(json.dumps(builtins, ensure_ascii=False, default=repr)).encode()
-        except (TypeError, ValueError, RecursionError):
-            kind = value.__struct_config__.tag
-            return _encoder.encode(UnknownMessage(id=plain(value.id), type=str(kind)))
-
-
 def frame(kind: bytes, data: bytes, position: bytes | None = None) -> bytes:
     """Put one event together.
 
@@ -149,14 +122,6 @@ def frame(kind: bytes, data: bytes, position: bytes | None = None) -> bytes:
 
 
 # ---------------------------------------------------------------------------------- reading
-
-
-def exception_of(type_: type, found: Any) -> Any:
-    """Read an error that `simple` wrote."""
-    if issubclass(type_, Exception):
-        error = rebuilt(msgspec.convert(found, Failure))
-        return error if isinstance(error, type_) else RxTasksError(str(error))
-    raise TypeError(f"{type_} is not on the wire")
 
 
 _many = msgspec.json.Decoder(list[Event], dec_hook=exception_of)

@@ -11,17 +11,19 @@ from urllib.parse import quote
 import msgspec
 
 from rxtasks.arguments import check_text
-from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError
+from rxtasks.errors import ConfigurationError, PlatformError, RxTasksError
 from rxtasks.models import Attachment
 from rxtasks.models.content import content_of
+from rxtasks.models.encoding import rebuilt
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
-from rxtasks.platforms.gateway.bodies import File
-from rxtasks.platforms.gateway.failures import from_answer
+from rxtasks.platforms.gateway.bodies import FailureBody, File
+from rxtasks.platforms.in_use import InUse
 from rxtasks.wire.http import Http, HttpOptions, SSEConnection
 
 __all__ = ["Server", "files", "task_path", "tasks_path", "wanted"]
 
 _JSON = {"Content-Type": "application/json"}
+_failure = msgspec.json.Decoder(FailureBody)
 
 
 class _How(TypedDict, total=False):
@@ -39,7 +41,7 @@ class Server:
     def __init__(self, url: str, token: str | Callable[[], Awaitable[str]] | None) -> None:
         self._url = url
         self._token = token
-        self._http: Http | None = None
+        self._http: InUse[Http] = InUse("gateway")
 
     def open(self, options: HttpOptions) -> None:
         """Get ready.
@@ -47,16 +49,12 @@ class Server:
         Raises:
             ConfigurationError: It is open already.
         """
-        if self._http is not None:
-            raise ConfigurationError("this Gateway is in use: make one for each client")
         headers = self._headers if self._token is not None else None
-        self._http = Http(self._url, platform="gateway", headers=headers, options=options)
+        self._http.begin(Http(self._url, platform="gateway", headers=headers, options=options))
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        await self._http.aclose()
 
     async def request(
         self, method: str, path: str, type_: Any, *, body: Any = None, **how: Unpack[_How]
@@ -76,14 +74,14 @@ class Server:
         content = None if body is None else _encoded(body)
         headers = {} if method == "GET" else _JSON
         async with _translated():
-            return await self._opened().request(
+            return await self._http.get().request(
                 method, path, type=type_, body=content, headers=headers, **how
             )
 
     @asynccontextmanager
     async def stream(self, path: str, cursor: str | None) -> AsyncGenerator[SSEConnection]:
         """Open a stream of events after a position; leaving the block closes it."""
-        http = self._opened()
+        http = self._http.get()
         async with _translated(), http.stream("GET", path, last_event_id=cursor) as connection:
             yield connection
 
@@ -99,11 +97,6 @@ class Server:
             token = check_text("what the callable `token` of a gateway gives", await given)
         return {"Authorization": f"Bearer {token}"}
 
-    def _opened(self) -> Http:
-        if self._http is None:
-            raise ClientClosed("the gateway is used by no client: enter one first")
-        return self._http
-
 
 @asynccontextmanager
 async def _translated() -> AsyncGenerator[None]:
@@ -113,7 +106,30 @@ async def _translated() -> AsyncGenerator[None]:
     except PlatformError as error:
         if not error.body:
             raise
-        raise from_answer(error) from None
+        raise _said_by(error) from None
+
+
+def _said_by(error: PlatformError) -> RxTasksError:
+    """Rebuild what a server said, from the error that its HTTP status means.
+
+    Args:
+        error: What the HTTP client raised; its body is the beginning of the answer.
+    """
+    try:
+        found = rebuilt(_failure.decode(error.body).error)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    else:
+        if isinstance(found, PlatformError) and found.status is None:
+            found.status = error.status
+        return found
+    if error.status in (404, 405, 410):
+        return PlatformError(
+            f"{error}; that is no answer of an rxtasks server: is the URL right?",
+            status=error.status,
+            body=error.body,
+        )
+    return error
 
 
 def task_path(ref: TaskRef) -> str:

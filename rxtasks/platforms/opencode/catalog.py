@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +12,8 @@ from rxtasks.errors import AgentNotFound, ConfigurationError, TaskNotFound
 from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Listed, Metadata
 from rxtasks.platforms.opencode.asking import Asked
-from rxtasks.platforms.opencode.requests import NAME, Server, session_path
+from rxtasks.platforms.opencode.reader import newest
+from rxtasks.platforms.opencode.requests import NAME, Server
 from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
     AgentWire,
@@ -22,7 +22,6 @@ from rxtasks.platforms.opencode.wire import (
     QuestionWire,
     SessionWire,
     StatusWire,
-    StoredMessage,
 )
 
 __all__ = ["AgentInfo", "agents", "ask_for", "check_agent", "model_of", "tasks"]
@@ -30,7 +29,6 @@ __all__ = ["AgentInfo", "agents", "ask_for", "check_agent", "model_of", "tasks"]
 _PAGE = 10  # tasks of which it is found out at once where they stand
 _ALL = 1_000_000  # the server has no pages of sessions, only a limit, which is 100 by itself
 _ATTEMPTS = 3  # to read what is asked while it does not change
-_LAST = 3  # messages of which the last answer is one, but for prompts that wait
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):
@@ -179,10 +177,8 @@ async def _metadata(
         return msgspec.structs.replace(
             known, platform_state=word.type, status=status, requests=requests
         )
-    params: Any = {"limit": _LAST}
-    path = f"{session_path(session.id)}/message"
     try:
-        last = await server.request("GET", path, list[StoredMessage], params=params)
+        last = await newest(server, session.id)
     except TaskNotFound:
         return None  # deleted meanwhile
     status = verdict_of(last) or TaskStatus.IDLE

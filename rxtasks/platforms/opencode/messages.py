@@ -35,7 +35,6 @@ from rxtasks.platforms.opencode.wire import (
 )
 
 __all__ = [
-    "TASK_TOOL",
     "agent_message",
     "error_message",
     "failure_of",
@@ -45,7 +44,7 @@ __all__ = [
     "user_message",
 ]
 
-TASK_TOOL = "task"
+_TASK_TOOL = "task"
 _TOOL_ABORTED = "Tool execution aborted"
 
 
@@ -121,7 +120,7 @@ def _tool_status(part: ToolPart) -> ToolStatus:
 
 def _sub_task(part: ToolPart) -> tuple[str | None, str | None]:
     """Find the session and the agent behind a tool that is an agent."""
-    if part.tool != TASK_TOOL:
+    if part.tool != _TASK_TOOL:
         return None, None
     params: Any = part.state.input
     agent: Any = None

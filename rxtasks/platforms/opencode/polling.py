@@ -13,7 +13,7 @@ from rxtasks.platforms.opencode.asking import Asked
 from rxtasks.platforms.opencode.catalog import ask_for
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.messages import stored
-from rxtasks.platforms.opencode.reader import Cursor, read
+from rxtasks.platforms.opencode.reader import Cursor, newest, read
 from rxtasks.platforms.opencode.requests import Server, session_path
 from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
@@ -25,8 +25,6 @@ from rxtasks.platforms.opencode.wire import (
 )
 
 __all__ = ["Polling"]
-
-_LAST = 3  # messages of which the last answer is one, but for prompts that wait
 
 
 class Polling:
@@ -48,7 +46,7 @@ class Polling:
             word, known = await self._metadata(session)
         since = Cursor.parse(cursor)
         if not want.messages:
-            last = [] if word != IDLE else await self._last(session)
+            last = [] if word != IDLE else await newest(self._server, session)
             return Snapshot(info=self._judged(session, word, known, last))
         messages = await read(self._server, session, since)
         facts = [fact for message in messages for fact in self._facts(session, message)]
@@ -83,15 +81,6 @@ class Polling:
         if word != IDLE:
             await self.requests(session)
         return word, metadata_of(found)
-
-    async def _last(self, session: str) -> list[StoredMessage]:
-        last: list[StoredMessage] = await self._server.request(
-            "GET",
-            f"{session_path(session)}/message",
-            list[StoredMessage],
-            params={"limit": _LAST},
-        )
-        return last
 
     def _judged(
         self, session: str, word: str, known: Metadata, messages: Sequence[StoredMessage]

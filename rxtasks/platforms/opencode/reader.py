@@ -11,10 +11,11 @@ from msgspec import Struct
 from rxtasks.platforms.opencode.requests import Server, session_path
 from rxtasks.platforms.opencode.wire import StoredMessage
 
-__all__ = ["Cursor", "read"]
+__all__ = ["Cursor", "newest", "read"]
 
 _FEW: Final = 20  # messages of the first page where most are known
 _MANY: Final = 50  # messages of all other pages
+_LAST: Final = 3  # messages of which the last answer is one, but for prompts that wait
 
 
 class Cursor(Struct, frozen=True, array_like=True, order=True):
@@ -53,6 +54,18 @@ class Cursor(Struct, frozen=True, array_like=True, order=True):
         return cls.of(messages[0]) if messages else None
 
 
+async def newest(server: Server, session: str) -> list[StoredMessage]:
+    """Read the newest messages of a session, among them its last answer.
+
+    Raises:
+        TaskNotFound: There is no such session.
+    """
+    found: list[StoredMessage] = await server.request(
+        "GET", _path(session), list[StoredMessage], params={"limit": _LAST}
+    )
+    return found
+
+
 async def read(server: Server, session: str, since: Cursor | None) -> list[StoredMessage]:
     """Read the messages of a session in their order: all, or those from a place on.
 
@@ -68,7 +81,7 @@ async def read(server: Server, session: str, since: Cursor | None) -> list[Store
         received: dict[str, str] = {}
         page = await server.request(
             "GET",
-            f"{session_path(session)}/message",
+            _path(session),
             list[StoredMessage],
             params=params,
             received=received,
@@ -80,3 +93,7 @@ async def read(server: Server, session: str, since: Cursor | None) -> list[Store
             break
         params = {"limit": _MANY, "before": before}
     return found if since is None else [each for each in found if Cursor.of(each) >= since]
+
+
+def _path(session: str) -> str:
+    return f"{session_path(session)}/message"

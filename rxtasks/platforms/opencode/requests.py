@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from rxtasks.errors import ClientClosed, ConfigurationError, PlatformError, TaskNotFound
+from rxtasks.errors import PlatformError, TaskNotFound
+from rxtasks.platforms.in_use import InUse
 from rxtasks.wire.http import Http, HttpOptions, SSEConnection
 
 __all__ = ["NAME", "Server", "session_path"]
@@ -54,7 +55,7 @@ class Server:
         if password is not None:
             basic = base64.b64encode(f"{username}:{password}".encode()).decode()
             self._headers = {"Authorization": f"Basic {basic}"}
-        self._http: Http | None = None
+        self._http: InUse[Http] = InUse(NAME)
 
     def open(self, options: HttpOptions) -> None:
         """Get ready.
@@ -62,15 +63,11 @@ class Server:
         Raises:
             ConfigurationError: It is open already.
         """
-        if self._http is not None:
-            raise ConfigurationError(f"a client uses this {NAME}: make one for each client")
-        self._http = Http(self.url, platform=NAME, headers=self._headers, options=options)
+        self._http.begin(Http(self.url, platform=NAME, headers=self._headers, options=options))
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        await self._http.aclose()
 
     async def request(self, method: str, path: str, type_: Any, **how: Unpack[_How]) -> Any:
         """Make a request.
@@ -85,16 +82,11 @@ class Server:
             RxTasksError: What the server answered, or that it did not.
         """
         how["params"] = {**self._directory, **how.get("params", {})}
-        return await self._opened().request(method, path, type=type_, **how)
+        return await self._http.get().request(method, path, type=type_, **how)
 
     @asynccontextmanager
     async def stream(self) -> AsyncGenerator[SSEConnection]:
         """Open the stream of all events; leaving the block closes it."""
-        http = self._opened()
+        http = self._http.get()
         async with http.stream("GET", "/event", params=self._directory) as connection:
             yield connection
-
-    def _opened(self) -> Http:
-        if self._http is None:
-            raise ClientClosed(f"no client uses this {NAME}: enter one first")
-        return self._http

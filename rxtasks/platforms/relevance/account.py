@@ -12,15 +12,17 @@ from urllib.parse import quote
 import msgspec
 
 from rxtasks.arguments import check_callable, check_flag, check_is
-from rxtasks.errors import AgentNotFound, ClientClosed, ConfigurationError, DecodeError
+from rxtasks.errors import AgentNotFound, ConfigurationError, DecodeError
 from rxtasks.models import Attachment
-from rxtasks.platforms.base import AgentRef
+from rxtasks.platforms.base import AgentRef, Capabilities
+from rxtasks.platforms.files import Progress
+from rxtasks.platforms.in_use import InUse
 from rxtasks.platforms.relevance import catalog, wire
-from rxtasks.platforms.relevance.attachments import Progress, uploaded
 from rxtasks.platforms.relevance.calls import AgentCalls, Calls, WorkforceCalls
 from rxtasks.platforms.relevance.catalog import AgentInfo, WorkforceInfo
 from rxtasks.platforms.relevance.embed import EmbedKey, api_url
 from rxtasks.platforms.relevance.embed import stream_url as stream_base
+from rxtasks.platforms.relevance.files import uploaded
 from rxtasks.platforms.relevance.messages import Translator
 from rxtasks.platforms.relevance.reader import MessageReader
 from rxtasks.platforms.unknown import Unknown
@@ -38,6 +40,11 @@ class _Open:
         self.api = api
         self.streams = streams
         self.calls = {"agent": agents, "workforce": workforces}
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.api.aclose)
+            closing.push_async_callback(self.streams.aclose)
 
 
 class Account:
@@ -91,8 +98,16 @@ class Account:
         self._headers = {"Authorization": f"{project}:{key}"}
         self._on_upload = on_upload
         self._streaming = streaming
+        self._capabilities = Capabilities(
+            stream="deltas" if streaming else "nothing",
+            needs_agent=True,
+            workforces=True,
+            cancel=False,
+            delete=False,
+            respond=False,
+        )
         self._unknown = Unknown(NAME, "rxtasks.platforms.relevance")
-        self._opened: _Open | None = None
+        self._in_use: InUse[_Open] = InUse(NAME)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -120,30 +135,21 @@ class Account:
         Raises:
             ConfigurationError: Another client uses it.
         """
-        if self._opened is not None:
-            raise ConfigurationError("a client uses this platform: make one for each client")
         api = Http(self._api_url, platform=NAME, headers=self._headers, options=options)
         streams = Http(self._stream_url, platform=NAME, options=options)
         translator, reader = Translator(self._unknown), MessageReader()
         overrides = self._streaming and self._embed_key is None
-        self._opened = _Open(
-            api,
-            streams,
-            AgentCalls(api, translator, reader, overrides=overrides),
-            WorkforceCalls(api, translator, reader),
-        )
+        agents = AgentCalls(api, translator, reader, overrides=overrides)
+        workforces = WorkforceCalls(api, translator, reader)
+        self._in_use.begin(_Open(api, streams, agents, workforces))
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            async with AsyncExitStack() as closing:
-                closing.push_async_callback(opened.api.aclose)
-                closing.push_async_callback(opened.streams.aclose)
+        await self._in_use.aclose()
 
     async def agents(self) -> AsyncGenerator[AgentInfo, None]:
         """List the project's agents; pages are fetched as they are needed."""
-        async for page in catalog.agents(self._in_use().api):
+        async for page in catalog.agents(self._in_use.get().api):
             for agent in page:
                 yield agent
 
@@ -157,7 +163,7 @@ class Account:
         Raises:
             AgentNotFound: There is no such agent.
         """
-        answer = await self._in_use().api.request(
+        answer = await self._in_use.get().api.request(
             "GET",
             f"/agents/{quote(agent_id, safe='')}/get",
             type=wire.AgentAnswer,
@@ -174,7 +180,7 @@ class Account:
         Raises:
             AgentNotFound: There is no such workforce.
         """
-        answer = await self._in_use().api.request(
+        answer = await self._in_use.get().api.request(
             "GET",
             f"/workforce/items/{quote(workforce_id, safe='')}",
             type=wire.WorkforceAnswer,
@@ -200,14 +206,9 @@ class Account:
             PlatformError: The platform refused it.
             TransportError: The platform could not be reached.
         """
-        return await uploaded(self._in_use().api, attachment, on_upload or self._on_upload)
+        return await uploaded(self._in_use.get().api, attachment, on_upload or self._on_upload)
 
     # ------------------------------------------------------------------ in use
-
-    def _in_use(self) -> _Open:
-        if self._opened is None:
-            raise ClientClosed(f"no client uses this {NAME} platform: enter one first")
-        return self._opened
 
     def _calls_of(self, agent: AgentRef) -> Calls:
         key = self._embed_key
@@ -216,4 +217,4 @@ class Account:
                 f"the embed key is for the {key.agent.kind} {key.agent.id}, "
                 f"not for the {agent.kind} {agent.id}"
             )
-        return self._in_use().calls[agent.kind]
+        return self._in_use.get().calls[agent.kind]

@@ -18,7 +18,7 @@ from rxtasks.errors import (
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import Accepted, Fact, Listed, Metadata
 from rxtasks.platforms.relevance import catalog, wire
-from rxtasks.platforms.relevance.attachments import named
+from rxtasks.platforms.relevance.files import named
 from rxtasks.platforms.relevance.messages import Found, Translator
 from rxtasks.platforms.relevance.reader import MessageReader
 from rxtasks.wire.http import Http, Params
@@ -138,20 +138,19 @@ class AgentCalls:
 
     async def metadata(self, agent_id: str, task_id: str) -> Metadata:
         """Ask where a task stands."""
-        answer = await self._http.request(
-            "GET", _agent_task(agent_id, task_id, "metadata"), type=wire.AgentMetadataAnswer
-        )
+        answer = await self._metadata(agent_id, task_id)
         return catalog.agent_metadata(answer.metadata)
 
     async def token(self, agent_id: str, task_id: str) -> wire.StreamToken | None:
         """Ask for a token of a task's stream; None if there is no stream."""
-        answer = await self._http.request(
-            "GET",
-            _agent_task(agent_id, task_id, "metadata"),
-            type=wire.AgentMetadataAnswer,
-            params=_WITH_TOKEN,
-        )
+        answer = await self._metadata(agent_id, task_id, _WITH_TOKEN)
         return answer.streaming_token
+
+    async def _metadata(
+        self, agent_id: str, task_id: str, params: Params | None = None
+    ) -> wire.AgentMetadataAnswer:
+        path = _agent_task(agent_id, task_id, "metadata")
+        return await self._http.request("GET", path, type=wire.AgentMetadataAnswer, params=params)
 
     async def messages(
         self, agent_id: str, task_id: str, cursor: str | None, margin: float
@@ -220,20 +219,22 @@ class WorkforceCalls:
     async def metadata(self, agent_id: str, task_id: str) -> Metadata:
         """Ask where a task stands."""
         del agent_id
-        path = f"/workforce/tasks/{_part(task_id)}/metadata"
-        answer = await self._http.request("GET", path, type=wire.WorkforceMetadataAnswer)
+        answer = await self._metadata(task_id)
         return catalog.workforce_metadata(answer.metadata)
 
     async def token(self, agent_id: str, task_id: str) -> wire.StreamToken | None:
         """Ask for a token of a task's stream; None if there is no stream."""
         del agent_id
-        answer = await self._http.request(
-            "GET",
-            f"/workforce/tasks/{_part(task_id)}/metadata",
-            type=wire.WorkforceMetadataAnswer,
-            params=_WITH_TOKEN,
-        )
+        answer = await self._metadata(task_id, _WITH_TOKEN)
         return answer.streaming_token
+
+    async def _metadata(
+        self, task_id: str, params: Params | None = None
+    ) -> wire.WorkforceMetadataAnswer:
+        path = f"/workforce/tasks/{_part(task_id)}/metadata"
+        return await self._http.request(
+            "GET", path, type=wire.WorkforceMetadataAnswer, params=params
+        )
 
     async def messages(
         self, agent_id: str, task_id: str, cursor: str | None, margin: float

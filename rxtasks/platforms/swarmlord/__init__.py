@@ -1,5 +1,5 @@
 """Swarmlord: its agents, and the sessions that they work in."""
 
-from rxtasks.platforms.swarmlord.adapter import Swarmlord
+from rxtasks.platforms.swarmlord.platform import Swarmlord
 
 __all__ = ["Swarmlord"]

@@ -11,11 +11,13 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from rxtasks.arguments import check_callable, check_flag, check_is, check_text
-from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
+from rxtasks.errors import ConfigurationError, TransportError
 from rxtasks.models import Attachment
+from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.files import Progress
+from rxtasks.platforms.in_use import InUse
+from rxtasks.platforms.swarmlord.files import uploaded
 from rxtasks.platforms.swarmlord.sessions import Sessions
-from rxtasks.platforms.swarmlord.uploads import uploaded
 from rxtasks.platforms.swarmlord.wire import SessionMade
 from rxtasks.platforms.unknown import Unknown
 from rxtasks.wire.http import Http, HttpOptions
@@ -65,11 +67,17 @@ class Account:
         self._url = url.strip() or _URL
         parse_url(self._url, what=f"the base URL of {NAME}")
         self._headers = {"Authorization": f"Bearer {key}"}
-        self._streaming = streaming
+        self._capabilities = Capabilities(
+            stream="everything" if streaming else "nothing",
+            resume="full" if streaming else "none",
+            idle_is_completed=True,
+            webhooks=True,
+            respond=False,
+        )
         self._on_upload = on_upload
         self._unknown = Unknown(NAME, "rxtasks.platforms.swarmlord")
         self._sessions = Sessions()
-        self._opened: Http | None = None
+        self._in_use: InUse[Http] = InUse(NAME)
         self._webhooks: set[str] = set()
         self._registering = asyncio.Lock()
 
@@ -94,16 +102,12 @@ class Account:
         Raises:
             ConfigurationError: Another client uses it.
         """
-        if self._opened is not None:
-            raise ConfigurationError("a client uses this platform: make one for each client")
+        self._in_use.begin(Http(self._url, platform=NAME, headers=self._headers, options=options))
         self._registering = asyncio.Lock()
-        self._opened = Http(self._url, platform=NAME, headers=self._headers, options=options)
 
     async def aclose(self) -> None:
         """Close all connections. Idempotent."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened.aclose()
+        await self._in_use.aclose()
 
     async def fork(self, task_id: str) -> str:
         """Make another session that begins with all of a session's history.
@@ -153,9 +157,7 @@ class Account:
 
     @property
     def _http(self) -> Http:
-        if self._opened is None:
-            raise ClientClosed(f"no client uses this {NAME} platform: enter one first")
-        return self._opened
+        return self._in_use.get()
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.files import Progress
 from rxtasks.platforms.relevance.account import NAME, Account
-from rxtasks.platforms.relevance.attachments import Progress, uploaded
+from rxtasks.platforms.relevance.files import uploaded
 from rxtasks.platforms.relevance.stream import deltas, lifetime
 
 __all__ = ["Relevance"]
@@ -39,14 +40,7 @@ class Relevance(Account):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(
-            stream="deltas" if self._streaming else "nothing",
-            needs_agent=True,
-            workforces=True,
-            cancel=False,
-            delete=False,
-            respond=False,
-        )
+        return self._capabilities
 
     # ------------------------------------------------------------------ starts and sends
 
@@ -107,7 +101,7 @@ class Relevance(Account):
         if attachments and agent.kind == "workforce":
             raise UnsupportedOperation(f"the workforces of {NAME} take no attachments")
         self._calls_of(agent)  # before anything is sent
-        return [await uploaded(self._in_use().api, each, progress) for each in attachments]
+        return [await uploaded(self._in_use.get().api, each, progress) for each in attachments]
 
     # ------------------------------------------------------------------ watching
 
@@ -144,7 +138,7 @@ class Relevance(Account):
         token = await self._calls_of(agent).token(agent.id, ref.id)
         if token is None or not token.token:
             raise UnsupportedOperation(f"{NAME} gives no token for a stream of this task")
-        async with self._in_use().streams.stream(
+        async with self._in_use.get().streams.stream(
             "GET", "/stream", params={"authorization": f"Bearer {token.token}"}
         ) as connection:
             if connection.ended_for_good:

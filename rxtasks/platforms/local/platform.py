@@ -1,4 +1,4 @@
-"""The embedded platform: it needs no account, no network and no other process."""
+"""The platform: what is asked of it is done by `rxtasks.local`, and its logs become facts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
-from rxtasks.platforms.embedded import accepted, check_kind, facts_since, item, position_of
 from rxtasks.platforms.known import metadata_of
-from rxtasks.platforms.reports import Reports
+from rxtasks.platforms.local.facts import accepted, check_kind, facts_since, item, position_of
+from rxtasks.platforms.local.reports import Reports
 
 if TYPE_CHECKING:
     from rxtasks.webhooks import WebhookSender

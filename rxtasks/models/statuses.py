@@ -1,4 +1,4 @@
-"""The words for where things stand."""
+"""Where things stand: the statuses of tasks and tool runs, and how a task is watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells by webhook how a task has ended, where the platform is of this process."""
+"""Tells by webhook how a task has ended: no server does it for tasks of this process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rxtasks.errors import ConfigurationError, RxTasksError, UnsupportedOperatio
 from rxtasks.local.inputs import report_id
 from rxtasks.local.state import TaskState
 from rxtasks.models import AgentErrorMessage, AgentMessage, TaskStatus, Usage
-from rxtasks.platforms.embedded import item
 from rxtasks.platforms.facts import AgentRef, Batch, Metadata, StreamItem, TaskRef
 from rxtasks.platforms.known import metadata_of
+from rxtasks.platforms.local.facts import item
 
 if TYPE_CHECKING:
     from rxtasks.local.disk.outbox import Report

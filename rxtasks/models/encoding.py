@@ -1,7 +1,8 @@
-"""Errors on the wire: the name of the class and the sentence, so that a client raises the same."""
+"""Values as JSON, whatever a platform has put into them; errors by name, to be raised again."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ from msgspec import Struct
 
 from rxtasks import errors
 from rxtasks.errors import PlatformError, RxTasksError, TransportError
+from rxtasks.models.messages import UnknownMessage
 
-__all__ = ["Failure", "FailureBody", "failure_of", "from_answer", "plain", "rebuilt"]
+__all__ = ["Failure", "encode", "exception_of", "failure_of", "rebuilt", "simple"]
 
 _SENTENCE = 900  # characters: so a body stays shorter than what a client keeps of it
 
@@ -33,15 +35,9 @@ class Failure(Struct, kw_only=True, omit_defaults=True, frozen=True):
     maybe_accepted: bool = False
 
 
-class FailureBody(Struct):
-    """The body of every answer other than 2xx."""
-
-    error: Failure
-
-
 def failure_of(error: BaseException) -> Failure:
     """Write an error down."""
-    message = plain(str(error) or type(error).__name__)[:_SENTENCE]
+    message = _plain(str(error) or type(error).__name__)[:_SENTENCE]
     kind = type(error).__name__
     if isinstance(error, PlatformError):
         return Failure(
@@ -69,32 +65,39 @@ def rebuilt(failure: Failure) -> RxTasksError:
     return found
 
 
-_bodies = msgspec.json.Decoder(FailureBody)
+# ---------------------------------------------------------------------------------- values
 
 
-def from_answer(error: PlatformError) -> RxTasksError:
-    """Rebuild what a server said, from the error that its HTTP status means.
+def simple(value: Any) -> Any:
+    """Write what JSON does not know: errors, and whatever else, in words."""
+    return failure_of(value) if isinstance(value, Exception) else repr(value)
 
-    Args:
-        error: What the HTTP client raised; its body is the beginning of the answer.
-    """
+
+_encoder = msgspec.json.Encoder(enc_hook=simple)
+
+
+def encode(value: Any) -> bytes:
+    """Write a value as JSON, whatever a platform has put into it."""
     try:
-        found = rebuilt(_bodies.decode(error.body).error)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    else:
-        if isinstance(found, PlatformError) and found.status is None:
-            found.status = error.status
-        return found
-    if error.status in (404, 405, 410):
-        return PlatformError(
-            f"{error}; that is no answer of an rxtasks server: is the URL right?",
-            status=error.status,
-            body=error.body,
-        )
-    return error
+        return _encoder.encode(value)
+    except (UnicodeError, OverflowError, TypeError, ValueError, RecursionError):
+        # Text with half a character in it, a number of a hundred digits, a key that is no text.
+        try:
+            builtins = msgspec.to_builtins(value, enc_hook=simple)
+            return _plain(json.dumps(builtins, ensure_ascii=False, default=repr)).encode()
+        except (TypeError, ValueError, RecursionError):
+            kind = value.__struct_config__.tag
+            return _encoder.encode(UnknownMessage(id=_plain(value.id), type=str(kind)))
 
 
-def plain(text: str) -> str:
+def exception_of(type_: type, found: Any) -> Any:
+    """Read an error that `simple` wrote."""
+    if issubclass(type_, Exception):
+        error = rebuilt(msgspec.convert(found, Failure))
+        return error if isinstance(error, type_) else RxTasksError(str(error))
+    raise TypeError(f"{type_} is not on the wire")
+
+
+def _plain(text: str) -> str:
     """Replace what cannot be written as UTF-8."""
     return text.encode("utf-8", "replace").decode()

@@ -29,12 +29,12 @@ from rxtasks.platforms.base import (
 from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.files import Progress, size_of
 from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path, without_effect
+from rxtasks.platforms.swarmlord.files import parts_of
 from rxtasks.platforms.swarmlord.fold import Fold
 from rxtasks.platforms.swarmlord.history import History
 from rxtasks.platforms.swarmlord.sessions import Session
 from rxtasks.platforms.swarmlord.states import status_of
 from rxtasks.platforms.swarmlord.stream import Reading
-from rxtasks.platforms.swarmlord.uploads import parts_of
 from rxtasks.platforms.swarmlord.wire import (
     Accepting,
     Event,
@@ -66,13 +66,7 @@ class Swarmlord(Account):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(
-            stream="everything" if self._streaming else "nothing",
-            resume="full" if self._streaming else "none",
-            idle_is_completed=True,
-            webhooks=True,
-            respond=False,
-        )
+        return self._capabilities
 
     # ------------------------------------------------------------------ starts and sends
 

@@ -12,7 +12,7 @@ from rxtasks.platforms.files import Progress, content_type, patience, reading, s
 from rxtasks.platforms.relevance.wire import UploadAnswer
 from rxtasks.wire.http import Http
 
-__all__ = ["Progress", "named", "uploaded"]
+__all__ = ["named", "uploaded"]
 
 
 async def uploaded(http: Http, attachment: Attachment, progress: Progress | None) -> Attachment:
