@@ -106,6 +106,11 @@ NO_TIMES: tuple[Any, ...] = (True, [], "5", NAN)
 NO_IDS = (5, "", "ä", " a")
 NO_TEXTS: tuple[Any, ...] = (5, b"a", ["a"])
 
+PAUSES = ("fastest", "running_metadata", "running_messages", "waiting", "idle", "safety", "tool")
+OTHER_TIMES = (
+    "ending", "typing", "reconnecting", "quiet", "margin_every", "linger", "start_timeout", "grace",
+)  # fmt: skip
+
 # What takes seconds, and whether it takes 0, None and any time.
 SECONDS: list[tuple[Make, str, str]] = [
     *((Timeouts, name, "") for name in ("connect", "request", "stream_open", "stream_idle")),
@@ -116,8 +121,9 @@ SECONDS: list[tuple[Make, str, str]] = [
     (Retry, "cap", "0"),
     (Cadence, "jitter", "0"),
     (Cadence, "stretch", "0"),
-    *((Cadence, name, "endless") for name in ("fastest", "running_metadata", "idle", "safety")),
-    *((Cadence, name, "0 endless") for name in ("ending", "linger", "start_timeout", "grace")),
+    (Cadence, "margin", "0"),
+    *((Cadence, name, "endless") for name in PAUSES),
+    *((Cadence, name, "0 endless") for name in OTHER_TIMES),
     (local, "owner_timeout", ""),
     (local, "time_limit", "None"),
     (command, "grace", "0"),
@@ -216,7 +222,8 @@ CALLS: list[tuple[Make, dict[str, Any], str]] = [
     (client().agent("any").task, {"task_id": 5}, "the id of a task is a str, not int"),
     (LoopScheduler, {"loop": None}, "loop is an event loop of asyncio, not NoneType"),
     (HttpOptions, {"session_factory": 5}, NO_FUNCTION),
-    (Cadence, {"random": 5}, NO_FUNCTION),
+    (Cadence, {"random": 5}, "random is a function, not int"),
+    (Cadence, {"random": None}, "random is a function, not NoneType"),
     (Cadence, {"jitter": 1.5}, "jitter is a number from 0 on, at most 1, not 1.5"),
     # references that are cut off
     *(

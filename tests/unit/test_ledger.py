@@ -287,6 +287,12 @@ def test_when_the_stream_has_gone_polls_go_on_and_keep_it() -> None:
     assert told.poll(Partial(id="m", text="Hello world"), streaming=True) == [" world"]
 
 
+def test_deltas_that_came_in_one_read_are_known_to_polls() -> None:
+    told = Told()
+    assert told.stream(typed("Hel"), typed("lo"), typed(" wor")) == ["Hello wor"]
+    assert told.poll(Partial(id="m", text="Hello world"), streaming=False) == ["ld"]
+
+
 def test_a_stream_goes_on_where_a_poll_that_is_aligned_with_it_ends() -> None:
     told = Told()
     told.poll(Partial(id="m", text="Hel"), aligned=True)
