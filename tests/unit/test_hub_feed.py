@@ -160,6 +160,26 @@ async def test_without_a_hub_each_watches_for_itself_and_nothing_comes_twice(
         assert [e.value.text for e in again if isinstance(e.value, AgentMessage)] == seen.whole(0)
 
 
+async def test_who_loses_the_hub_again_while_it_reads_the_log_goes_on_where_it_had_got_to() -> None:
+    error = TransportError("Redis cannot be reached: no route")
+    async with two(ScriptedPlatform(SCRIPT)) as seen:
+        await asyncio.sleep(0.3)
+        (leader,) = seen.hub.leaders.values()
+        (share,) = [each for each in seen.hub.shares if each is not leader]
+        seen.hub.shares.remove(share)
+        share.member.lost(error, 1.0)
+        await asyncio.sleep(0.4)
+        share.member.joined(seen.hub.place, attended=True)
+        await asyncio.sleep(1.3)  # meanwhile the shared log gets further
+        for position, data in seen.hub.logs[share.name]:
+            share.member.took(position, data)
+        share.member.lost(error, 1.0)
+        await seen.tasks[1].result(timeout=60)
+    assert seen.whole(1) == ["one two three", "four five"]
+    assert seen.typed(1, "m1") == "one two "  # the rest came with the whole message
+    assert seen.typed(1, "m2") == "four five"
+
+
 async def test_who_waits_for_the_hub_asks_nothing_and_misses_nothing() -> None:
     platform = ScriptedPlatform(SCRIPT)
     async with two(platform, falls_back=False) as seen:

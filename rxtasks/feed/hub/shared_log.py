@@ -91,6 +91,9 @@ class SharedLog:
         if self.own is None:
             self.own = known or self.replica.state
             self._log.epoch = secrets.token_hex(6)
+        elif not self.caught_up and self.own is not self.replica.state:
+            # Its stream goes on from where the replica has got to, and so must the log.
+            self._log.append(self._news(self.own))
         return self.own
 
     def take(self, position: str, entry: Entry) -> None:
