@@ -21,6 +21,7 @@ if "CHAOS_SEED" in os.environ:
 
 
 @pytest.mark.looptime
+@pytest.mark.no_cover  # other tests reach what it does, and it would take three times as long
 @pytest.mark.parametrize("block", range(0, len(SEEDS), BLOCK))
 async def test_whatever_fails_every_message_comes_once_and_in_its_final_form(block: int) -> None:
     for seed in SEEDS[block : block + BLOCK]:
