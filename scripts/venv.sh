@@ -54,7 +54,12 @@ ensure_venv() {
     python=$(find_python)
     need_venv_module "$python"
     echo "making the environment $venv: once, for some 20 seconds" >&2
-    "$python" -m venv --clear "$venv"
+    # What somebody else has made there is completed, not emptied.
+    if [ -f "$ready" ]; then
+        "$python" -m venv --clear "$venv"
+    else
+        "$python" -m venv "$venv"
+    fi
     retry "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --retries 5 --timeout 60 --editable "$root[$extras]" "${@:3}"
     echo "$digest $extras" >"$ready"

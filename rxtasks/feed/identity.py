@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from rxtasks.models import Message, ToolMessage, ToolStatus
+from rxtasks.models import Gap, Message, ToolMessage, ToolStatus
 
-__all__ = ["Identity", "fingerprint"]
+__all__ = ["Identity", "fingerprint", "is_news_of_hole"]
 
 _RANK: Final = {ToolStatus.PENDING: 0, ToolStatus.RUNNING: 1}
 
@@ -65,6 +66,13 @@ def fingerprint(message: Message) -> int:
         layers = tuple(_UPPER_LAYERS.repr(getattr(bare, name)) for name in bare.__struct_fields__)
         content = repr(layers).encode("utf-8", "backslashreplace")
     return int.from_bytes(blake2b(content, digest_size=5).digest(), "big")
+
+
+def is_news_of_hole(gap: Gap, known: Iterable[Gap], *, by_stream: bool) -> bool:
+    """Whether a hole was not told yet: each poll finds it again, and the stream does, too."""
+    where = (gap.after, gap.before)
+    unplaced = by_stream and where == (None, None)  # perhaps another one
+    return unplaced or all((each.after, each.before) != where for each in known)
 
 
 def _upper_layers() -> reprlib.Repr:

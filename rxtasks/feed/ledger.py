@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from rxtasks.feed.expenses import NOTHING, Expenses
-from rxtasks.feed.identity import Identity
+from rxtasks.feed.identity import Identity, is_news_of_hole
 from rxtasks.feed.numbering import Numbering
 from rxtasks.feed.texts import Live, Texts
 from rxtasks.feed.witness import Witness
@@ -231,9 +231,9 @@ class Ledger:
             self._delta(message, out)
             return
         if isinstance(message, Gap):
-            if since is None or message not in self._gaps:  # each poll finds it again
+            if is_news_of_hole(message, self._gaps, by_stream=since is None):
                 out.append(message)
-            self._gaps = tuple({*self._gaps, message})
+                self._gaps = tuple({*self._gaps, message})
             return
         known = self._known.get(message.id)
         identity = Identity.of(

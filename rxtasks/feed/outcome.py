@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rxtasks.models import Delta, EventValue
+import msgspec
 
-__all__ = ["Outcome", "PollMark"]
+from rxtasks.models import Delta, EventValue, TaskInfo
+from rxtasks.platforms.base import Metadata
+
+__all__ = ["Outcome", "PollMark", "is_older", "without_word"]
 
 
 @dataclass(slots=True)
@@ -54,3 +57,13 @@ class PollMark:
     cursor: str | None
     reconcile: bool
     margin: bool
+
+
+def is_older(info: Metadata | None, known: TaskInfo) -> bool:
+    """Whether a poll has met a copy of the platform that lags: it has counted fewer turns."""
+    return info is not None and info.turn is not None and info.turn < (known.turn or 0)
+
+
+def without_word(info: Metadata) -> Metadata:
+    """Leave out where the task stands."""
+    return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)

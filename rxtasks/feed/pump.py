@@ -117,7 +117,7 @@ class Pump:
                 error = failure
             if self._task is not me:
                 return  # stopped, while there was nothing to wait for
-            if error is not None and not isinstance(error, RxTasksError):
+            if error is not None and not isinstance(error, RxTasksError | OSError):
                 _logger.error("the adapter of %s has failed", self._name, exc_info=error)
             if connection.final:
                 break
@@ -249,7 +249,7 @@ class _Connection:
         now = self._limits.now()
         patience = self._patience()
         if now >= self._heard + patience - TICK:
-            self._break(TransportError(f"the stream was silent for {patience:.0f} s"))
+            self._break(TransportError(f"the stream was silent for {patience:.3g} s"))
         elif now >= self._renew_at - TICK and (
             now - self._heard >= 1.0 or now >= self._renew_by - 1.0
         ):

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
-from rxtasks.feed.outcome import Outcome, PollMark
+from rxtasks.feed.outcome import Outcome, PollMark, is_older, without_word
 from rxtasks.feed.tools import Tools
 from rxtasks.feed.turn import REST, Turn, TurnState
 from rxtasks.models import (
@@ -128,14 +128,14 @@ class State:
         # Evidence that came while this poll was under way, or that it brings, does not prove its
         # own word, which was read first.
         fresh = mark.proofs == self.turn.proofs
-        proved = fresh and (mark.reconcile or self.turn.state is not TurnState.WAITING)
+        older = is_older(snapshot.info, self.info) and not self.turn.overdue(now)
+        proved = (
+            fresh and not older and (mark.reconcile or self.turn.state is not TurnState.WAITING)
+        )
         info, stale = snapshot.info, False
         if info is not None:
-            # It may be older than what the stream has said, or than a sign of the turn: then only
-            # another poll can tell, which nothing else may ask for.
-            differs = (info.platform_state, info.turn) != (before[1], self.info.turn)
-            stale = (mark.words != self._words and differs) or (not fresh and word in REST)
-            info = _without_word(info) if stale else info
+            stale = older or self._is_stale(info, mark, fresh=fresh)
+            info = without_word(info) if stale else info
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -160,6 +160,11 @@ class State:
             or (self._explained and snapshot.info is None)
         )
         return outcome
+
+    def _is_stale(self, info: Metadata, mark: PollMark, *, fresh: bool) -> bool:
+        """Whether the stream or a sign of the turn is newer: only another poll can tell."""
+        differs = (info.platform_state, info.turn) != (self.info.platform_state, self.info.turn)
+        return (mark.words != self._words and differs) or (not fresh and info.status in REST)
 
     def _says_more(self, updated_at: datetime | None, word: str | None) -> bool:
         """Whether the metadata has changed, and not just because of messages that are known."""
@@ -313,8 +318,3 @@ class State:
         if self._sends and self.turn.state in (TurnState.WAITING, TurnState.ACTIVE):
             return max((i for i, x in enumerate(items) if isinstance(x, UserMessage)), default=0)
         return len(items)
-
-
-def _without_word(info: Metadata) -> Metadata:
-    """Leave out where the task stands."""
-    return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from rxtasks.arguments import check_choice, check_count, check_seconds
-from rxtasks.errors import ClientClosed, ConfigurationError
+from rxtasks.errors import ClientClosed, ConfigurationError, TransportError
 from rxtasks.feed.hub.seam import Member, Place
 from rxtasks.hub.catching_up import CatchingUp
 from rxtasks.hub.cutter import Cutter
@@ -152,11 +152,15 @@ class RedisHub:
         async with contextlib.AsyncExitStack() as stack:  # also where this is cancelled
             stack.push_async_callback(self._server.aclose)
             stack.push_async_callback(work.end)
-            for share in tuple(self._shares):
+            shares = tuple(self._shares)
+            for share in shares:
                 share.leave()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._writer.drained()
+            self.falls_back = True  # a client that is still open would wait for ever
+            for share in shares:
+                share.lost(TransportError("the hub was closed before its client"), 0.0)
 
     # ------------------------------------------------------------------ what feeds do
 

@@ -38,8 +38,8 @@ _NO_URL = (
 )
 
 _OPTIONS = (
-    *("db", "username", "password", "client_name", "protocol", "health_check_interval"),
-    *("max_connections", "socket_connect_timeout", "socket_keepalive"),
+    *("db", "username", "password", "client_name", "health_check_interval"),
+    *("socket_connect_timeout", "socket_keepalive"),
 )  # of a URL; what else there is, the hub needs to have in its own way
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
@@ -89,10 +89,11 @@ class Server:
         self.patience: float = patience
         self._shas: dict[str, str] = {}
         try:
-            _check_password(url)
+            _check_parts(url)
             self._client = _client(
                 url,
                 decode_responses=False,
+                protocol=2,  # in which answers have the same shapes in all versions
                 retry=Retry(NoBackoff(), 0),
                 socket_timeout=None,  # `ask` waits, for as long as what is asked for may take
                 socket_connect_timeout=patience,
@@ -185,10 +186,15 @@ class Server:
         await self._client.connection_pool.disconnect()
 
 
-def _check_password(url: str) -> None:
+def _check_parts(url: str) -> None:
     at = urlsplit(url)
-    if at.scheme != "unix" and "@" in f"{at.path}{at.query}{at.fragment}":
+    if at.scheme == "unix":
+        return
+    database = at.path.removeprefix("/")
+    if "@" in at.query or at.fragment:
         raise ValueError("the rest of a password, whose beginning would be taken for a host")
+    if database and not database.isdecimal():
+        raise ValueError("no number of a database, which would be taken for 0")
 
 
 def _check_options(url: str, connection: type) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+from redis.exceptions import ResponseError
+
 from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Outgoing, Place
@@ -179,20 +181,27 @@ class RedisShare:
     def rest(self, now: float, error: Exception) -> None:
         """Do without the hub for a while, longer each time."""
         pause = min(2.0**self._rested, _LONGEST)
+        why = self._reason(error)
         if not self._rested:
             _logger.error(
                 "%s: cannot be watched by way of the hub, so this process does without it, and "
-                "tries again from time to time",
+                "tries again from time to time: %s",
                 self.name,
-                exc_info=error,
+                why,
+                exc_info=None if isinstance(error, ResponseError) else error,
             )
         self._rested += 1
         self.rests_until = now + pause
-        why = type(error).__name__
+        self.lost(TransportError(f"the shared log of the task cannot be used: {why}"), pause)
+
+    def _reason(self, error: Exception) -> str:
         if of_wrong_type(error):
             keys = self.keys.lease.removesuffix("lease")
             why = f"one of the keys {keys}* in Redis is of another type (WRONGTYPE)"
-        self.lost(TransportError(f"the shared log of the task cannot be used: {why}"), pause)
+            return f"{why}: delete it, or use another prefix"
+        if isinstance(error, ResponseError):
+            return f"Redis refuses: {error}"
+        return type(error).__name__
 
     def next(self) -> Sending | None:
         """Give the entry that is to be written now."""

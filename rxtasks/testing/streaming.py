@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
+from rxtasks.errors import TransportError
 from rxtasks.feed.cadence import TICK
 from rxtasks.models import ThinkingMessage, TypingMessage
 from rxtasks.platforms.facts import Batch, Hint, Partial, StreamItem
@@ -110,7 +111,7 @@ class ScriptedStream:
         """Say what becomes of an item; None ends the connection."""
         match self._on_item(index):
             case "cut":
-                raise ConnectionResetError
+                raise TransportError("the connection was cut")
             case "end":
                 return None
             case "drop":

@@ -129,7 +129,9 @@ class SSEDecoder:
         return events
 
     def feed_raw(self, chunk: bytes) -> list[RawEvent]:
-        """Take the next bytes and return the events that they complete, as plain tuples.
+        """Take the next bytes and return the events that they complete.
+
+        They are plain tuples of bytes: `(event, id, data)`; `event` is empty where there is none.
 
         Raises:
             DecodeError: An event is larger than `max_event_size`.

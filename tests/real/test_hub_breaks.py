@@ -197,6 +197,14 @@ async def test_who_is_refused_what_a_task_needs_does_without_the_hub(
     assert "cannot be watched by way of the hub" in caplog.text
 
 
+async def test_a_hub_that_is_closed_before_its_client_leaves_it_to_watch_for_itself() -> None:
+    async with watched("closed", on_outage="wait") as (one, two, other):
+        await two.hub.aclose()
+        assert await results(one, two, other) == {"49.0 49.1 "}
+        assert one.texts == two.texts == other.texts == whole(50)
+        assert any("the hub was closed before its client" in each for each in hub_faults(two))
+
+
 async def test_who_cannot_do_without_the_hub_either_does_no_harm_to_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -116,7 +116,7 @@ async def test_who_reads_too_slowly_is_told_what_is_missing() -> None:
         seen, whole = [await worker.done(ref) for worker in (slow, leader)]
 
     assert problems(whole["events"], 400) == []
-    assert seen["epoch"] == whole["epoch"]
+    assert seen["epoch"] == whole["epoch"], (seen, whole)
     assert seen["same"]
     (gap,) = (event for event in seen["events"] if event[1] == "gap")
     at = seen["events"].index(gap)

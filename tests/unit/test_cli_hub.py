@@ -231,10 +231,18 @@ def test_no_error_repeats_a_password(rest: str) -> None:
     assert "s3c" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("rest", ["/abc", "/0/1", "/0#x", "/-1"])
+def test_a_database_has_a_number(rest: str) -> None:
+    with pytest.raises(ConfigurationError, match="no URL of a Redis server"):
+        Server(f"redis://127.0.0.1{rest}", patience=1.0)
+
+
 @pytest.mark.parametrize(
     ("scheme", "option"),
     [
         ("redis", "unknown"),
+        ("redis", "protocol"),
+        ("redis", "max_connections"),
         ("redis", "ssl_certfile"),
         ("redis", "timeout"),
         ("redis", "socket_timeout"),
@@ -251,8 +259,8 @@ def test_an_option_that_a_url_cannot_have_is_named(scheme: str, option: str) -> 
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://127.0.0.1?db=2&client_name=me&health_check_interval=3&protocol=2",
-        "rediss://127.0.0.1/0?ssl_ca_certs=a.pem&ssl_cert_reqs=none&max_connections=9",
+        "redis://127.0.0.1?db=2&client_name=me&health_check_interval=3",
+        "rediss://127.0.0.1/0?ssl_ca_certs=a.pem&ssl_cert_reqs=none",
         "unix:///a.sock?db=2&password=x&socket_connect_timeout=3",
     ],
 )

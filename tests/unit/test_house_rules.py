@@ -164,5 +164,16 @@ def test_every_module_that_a_contract_names_exists() -> None:
     assert missing == []
 
 
+def test_a_contract_names_every_adapter() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = [
+        each for each in config["tool"]["importlinter"]["contracts"] if each["id"] == "adapters"
+    ]
+    named = set(re.findall(r"\(rxtasks\.platforms\.(\w+)\)", contract["layers"][0]))
+    packages = (ROOT / "rxtasks" / "platforms").glob("*/__init__.py")
+
+    assert named == {each.parent.name for each in packages}
+
+
 def _absolute(name: str, contract: dict[str, list[str]]) -> str:
     return ".".join([*contract.get("containers", []), name])

@@ -287,6 +287,16 @@ def test_when_the_stream_has_gone_polls_go_on_and_keep_it() -> None:
     assert told.poll(Partial(id="m", text="Hello world"), streaming=True) == [" world"]
 
 
+def test_a_hole_that_a_poll_and_the_stream_find_is_told_once() -> None:
+    told = Told()
+    assert told.poll(Gap(after=3, before=5, id="t#gap", created_at=NOON)) != []
+    assert told.stream(Gap(after=3, before=5)) == []
+    assert told.stream(Gap(after=7, before=9)) != []
+    assert told.poll(Gap(after=7, before=9, id="t#gap", created_at=NOON)) == []
+    assert told.stream(Gap()) != []  # nobody knows whether it is another one
+    assert told.stream(Gap()) != []
+
+
 def test_deltas_that_came_in_one_read_are_known_to_polls() -> None:
     told = Told()
     assert told.stream(typed("Hel"), typed("lo"), typed(" wor")) == ["Hello wor"]

@@ -682,3 +682,17 @@ def test_a_client_that_was_left_open_on_a_loop_that_is_closed_is_named_as_the_ca
 
     asyncio.run(enter_and_stay())
     asyncio.run(come_later())
+
+
+@pytest.mark.looptime
+async def test_a_task_that_is_quiet_for_long_has_no_fault() -> None:
+    async def quiet(ctx: Context) -> Any:
+        await asyncio.sleep(600)
+        yield message(f"done: {ctx.text}")
+
+    async with Client(Local(agents={"quiet": quiet})) as client:
+        task = await client.agent("quiet").run("go")
+        faults: list[Any] = []
+        task.errors.subscribe(faults.append)
+        assert (await task.result(timeout=700)).text == "done: go"
+        assert faults == []

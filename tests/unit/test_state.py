@@ -127,6 +127,31 @@ def test_a_word_of_rest_that_a_sign_of_work_overtook_makes_another_poll_due() ->
     )
 
 
+def test_a_poll_that_met_a_copy_that_lags_takes_nothing_back() -> None:
+    """Of two servers on one file one may know less than the stream of the other has told."""
+    state = state_of_a_task()
+    state.sent("go", Accepted(id="task", turn=1), 0.0)
+    over = Metadata(platform_state="completed", status=TaskStatus.COMPLETED, turn=1)
+    state.batch(Batch(items=[A1, over]), 1.0)
+    behind = Metadata(platform_state="running", status=TaskStatus.RUNNING, turn=0)
+
+    def polled(info: Metadata, now: float) -> Outcome:
+        mark = state.mark(margin=True, messages=True)
+        found = Snapshot(info=info, facts=[U1, A1], cursor="later")
+        return state.snapshot(found, mark, now, first=False, streaming=True)
+
+    outcome = polled(behind, 1.1)
+    assert (outcome.poll, outcome.settled, state.turn.status) == (
+        True,
+        False,
+        TaskStatus.COMPLETED,
+    )
+    assert polled(over, 1.4).settled is True
+    assert polled(behind, 2.0).values == []
+    polled(behind, 60.0)  # the platform has gone back for good, as when a backup was put in place
+    assert state.turn.status is TaskStatus.RUNNING
+
+
 def test_a_send_leaves_text_and_costs_of_the_turn_before_behind() -> None:
     state = state_of_a_task()
     poll(state, 0.0, U1, A1, Spent(id="a1", usage=Usage(1, 2), cost=0.5), word="idle", first=True)

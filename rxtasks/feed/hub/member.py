@@ -140,6 +140,8 @@ class HubMember(HubTelling):
 
     def lost(self, error: TransportError, retry_in: float) -> None:
         """The hub cannot be used: watch for itself, or wait."""
+        if self._share is None:
+            return  # nobody watches any more
         self._step_down()
         self._doubtful = True
         self.state = self._shared.own or self._shared.replica.state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Local"]
 
 _PAGE = 50
+_SIGN_OF_LIFE = 15.0  # seconds: a stream that is silent for longer counts as lost some time
 
 
 class Local:
@@ -234,7 +237,9 @@ class Local:
                     reset=reset,
                 )
                 reset = False
-                await log.changed(position)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_SIGN_OF_LIFE):
+                        await log.changed(position)
                 if log.closed and log.last <= position:
                     return
 
