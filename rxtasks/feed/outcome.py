@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from rxtasks.models import Delta, EventValue, TaskInfo
+from rxtasks.models import Connection, Delta, EventValue, TaskInfo, TaskUpdate
 from rxtasks.platforms.base import Metadata
 
-__all__ = ["Outcome", "PollMark", "is_older", "without_word"]
+__all__ = ["Outcome", "PollMark", "is_older", "update_of", "without_word"]
 
 
 @dataclass(slots=True)
@@ -67,3 +67,23 @@ def is_older(info: Metadata | None, known: TaskInfo) -> bool:
 def without_word(info: Metadata) -> Metadata:
     """Leave out where the task stands."""
     return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)
+
+
+def update_of(told: TaskUpdate | None, info: TaskInfo, connection: Connection) -> TaskUpdate | None:
+    """Say where a task stands and how it is being watched; None where that was told before."""
+    if told is not None and (
+        told.status is info.status
+        and told.connection == connection
+        and told.platform_state == info.platform_state
+        and told.name == info.name
+        and told.requests == info.requests
+    ):
+        return None
+    return TaskUpdate(
+        status=info.status,
+        platform_state=info.platform_state,
+        name=info.name,
+        updated_at=info.updated_at,
+        requests=info.requests,
+        connection=connection,
+    )

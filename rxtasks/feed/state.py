@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
-from rxtasks.feed.outcome import Outcome, PollMark, is_older, without_word
+from rxtasks.feed.outcome import Outcome, PollMark, is_older, update_of, without_word
 from rxtasks.feed.tools import Tools
 from rxtasks.feed.turn import REST, Turn, TurnState
 from rxtasks.models import (
@@ -48,6 +48,13 @@ class State:
         connection: How it is being watched; whoever does that sets it.
         tools: The tools that are at work.
     """
+
+    # An idle task is small: its attributes have no dict.
+    __slots__ = (
+        *("_delta_key", "_ended", "_explained", "_failures", "_heard", "_ours", "_platform"),
+        *("_sends", "_told", "_turn_cursor", "_unknown_words", "_was", "_words"),
+        *("connection", "cursor", "info", "ledger", "tools", "turn"),
+    )
 
     def __init__(self, info: TaskInfo, turn: Turn, platform: str) -> None:
         self.info: TaskInfo = info
@@ -286,26 +293,12 @@ class State:
                 usage=usage if usage is not None else self.info.usage,
                 cost=cost if cost is not None else self.info.cost,
             )
-        info, told = self.info, self._told
         if not self._heard:
             return  # nothing has been said of it: "idle" would be an invention
-        if told is not None and (
-            told.status is info.status
-            and told.connection == self.connection
-            and told.platform_state == info.platform_state
-            and told.name == info.name
-            and told.requests == info.requests
-        ):
-            return
-        self._told = TaskUpdate(
-            status=info.status,
-            platform_state=info.platform_state,
-            name=info.name,
-            updated_at=info.updated_at,
-            requests=info.requests,
-            connection=self.connection,
-        )
-        values.append(self._told)
+        update = update_of(self._told, self.info, self.connection)
+        if update is not None:
+            self._told = update
+            values.append(update)
 
     def _past(self, items: Sequence[Item]) -> int:
         """Count the items that had been there before the task was watched.

@@ -892,7 +892,7 @@ async def test_a_turn_that_polls_could_not_see_for_long_has_started_all_the_same
         at(1.0, status("completed")),
     ]
     platform = ScriptedPlatform(script, capabilities=POLLS)
-    platform.on_poll = lambda n: ServerError("down", status=500) if n < 12 else None
+    platform.on_poll = lambda n: ServerError("down", status=500) if n < 20 else None
     async with Client(platform) as client:
         task = await client.agent("a").run("go")
         loop = asyncio.get_running_loop()
