@@ -40,17 +40,19 @@ The goals are this project's own; one that is not met says so.
 TAIL = """
 ## What is not met, and why, and what is at the edge
 
-- **12 times httpx-sse + json, in chunks of 64 KiB.** It came out between 7.6 and 9. Of some 410 ns an
-  event, 150 are msgspec, and finding three lines with one `findall` of three groups takes most of
-  the rest, which is the least that we have found in Python: splitting and replacing took as long or
-  longer. When the goal was set, httpx-sse took 37 times as long as msgspec on the same events; here it
-  takes 24 times. The 6 times in random chunks are at the edge: 5.5 to 6.1.
-- **Latency, 1.3 times raw aiohttp.** Between 1.3 and 1.7 came out. What goes into the decoder, the
-  adapter, the ledger and the log is spent once for each read, however small that is: 7 µs in a loop,
-  some 50 to 110 µs after five milliseconds in which the processor has done something else.
-- **1.4 times aiohttp reading alone** is at the edge, too: 1.35 to 1.40. **With uvloop, 0.8 times
-  asyncio's** came out as 0.66 and as 0.97: aiohttp alone gains next to nothing (0.95), so the time that
-  it takes to wake a process decides.
+- **12 times httpx-sse + json, in chunks of 64 KiB.** It came out between 7.6 and 9. Of some 410
+  ns an event, 150 are msgspec, and finding three lines with one `findall` of three groups takes
+  most of the rest, which is the least that we have found in Python: splitting and replacing
+  took as long or longer. When the goal was set, httpx-sse took 37 times as long as msgspec on
+  the same events; here it takes 24 times. The 6 times in random chunks are at the edge: 5.5 to
+  6.1.
+- **Latency, 1.3 times raw aiohttp.** Between 1.3 and 1.7 came out. What goes into the decoder,
+  the adapter, the ledger and the log is spent once for each read, however small that is: 7 µs
+  in a loop, some 50 to 110 µs after five milliseconds in which the processor has done something
+  else.
+- **1.4 times aiohttp reading alone** is at the edge, too: 1.35 to 1.40. **With uvloop, 0.8
+  times asyncio's** came out as 0.66 and as 0.97: aiohttp alone gains next to nothing (0.95), so
+  the time that it takes to wake a process decides.
 """
 
 
