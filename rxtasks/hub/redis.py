@@ -68,8 +68,8 @@ class RedisHub:
             on_outage: While Redis cannot be reached, each process watches for itself ("fallback"),
                 or observers wait ("wait").
             keep: Seconds that the log of a task is kept when nobody watches it.
-            max_entries: How many entries of a log to keep, and up to a quarter and 16 more; None: all.
-                Who comes too late for what is left out gets a `Gap` first.
+            max_entries: How many entries of a log to keep, and up to a quarter and 16 more; None:
+                all. Who comes too late for what is left out gets a `Gap` first.
 
         Raises:
             ConfigurationError: One of these cannot be.
