@@ -193,10 +193,12 @@ def test_an_output_without_unicode_is_survived(tree: Path, encoding: str) -> Non
 
 FAKE_PYTHON = """#!/bin/sh
 if [ "$1 $2" = "-m venv" ]; then
-    mkdir -p "$4/bin"
-    cp "$0" "$4/bin/python"
-    printf '#!/bin/sh\\necho "$@"\\n' >"$4/bin/rxtasks"
-    chmod +x "$4/bin/rxtasks"
+    for place; do :; done # the last argument
+    [ "$3" != --clear ] || rm -rf "$place"
+    mkdir -p "$place/bin"
+    cp "$0" "$place/bin/python"
+    printf '#!/bin/sh\\necho "$@"\\n' >"$place/bin/rxtasks"
+    chmod +x "$place/bin/rxtasks"
 fi
 """
 
@@ -208,6 +210,9 @@ def test_the_script_says_that_it_makes_an_environment_once(tmp_path: Path) -> No
     python = tmp_path / "python"
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
+    theirs = tmp_path / ".venv" / "theirs"  # what somebody else has made there is not emptied
+    theirs.parent.mkdir()
+    theirs.touch()
 
     runs = [
         subprocess.run(
@@ -225,6 +230,7 @@ def test_the_script_says_that_it_makes_an_environment_once(tmp_path: Path) -> No
     assert runs[0].stderr.startswith(f"making the environment {tmp_path}/.venv")
     assert runs[0].stderr.count("\n") == 1
     assert runs[1].stderr == ""
+    assert theirs.exists()
 
 
 # ------------------------------------------------------------------ a terminal
