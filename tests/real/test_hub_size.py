@@ -118,17 +118,17 @@ async def test_who_reads_too_slowly_is_told_what_is_missing() -> None:
     assert problems(whole["events"], 400) == []
     assert seen["epoch"] == whole["epoch"], (seen, whole)
     assert seen["same"]
-    (gap,) = (event for event in seen["events"] if event[1] == "gap")
-    at = seen["events"].index(gap)
+    # On a machine that is busy it may lag a second time.
+    gaps = [at for at, event in enumerate(seen["events"]) if event[1] == "gap"]
     known: dict[int, list[Any]] = {event[0]: event for event in whole["events"]}
     # One update may stand in for those that are missing.
-    others = [event for event in seen["events"] if event is not gap]
+    others = [event for event in seen["events"] if event[1] != "gap"]
     assert all(event == known[event[0]] for event in others)
-    before, after = seen["events"][at - 1][0], seen["events"][at + 1][0]
-    assert after > before + 100
-    assert [e for e in seen["events"] if e[0] >= after] == [
-        known[seq] for seq in sorted(known) if seq >= after
-    ]
+    holes = [(seen["events"][at - 1][0], seen["events"][at + 1][0]) for at in gaps]
+    assert any(after > before + 100 for before, after in holes)
+    told = {event[0] for event in others}
+    missing = [seq for seq in known if seq >= others[0][0] and seq not in told]
+    assert all(any(before < seq < after for before, after in holes) for seq in missing)
     assert seen["text"] == whole["text"] == "399.0 "
 
 
