@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from rxtasks.models import Message, TaskInfo, ThinkingMessage, TypingMessage
@@ -120,7 +121,7 @@ class ItemLog:
     # ------------------------------------------------------------------ waiting
 
     async def changed(self, position: int) -> None:
-        """Wait until something stands after a position, or the log is closed."""
+        """Wait until something stands after a position, or readers are woken for another reason."""
         if self._last > position or self._closed:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -129,6 +130,22 @@ class ItemLog:
             await waiter
         finally:
             self._waiters.discard(waiter)
+
+    @contextlib.contextmanager
+    def waking(self, seconds: float) -> Iterator[None]:
+        """Wake those that wait each so many seconds; one timer costs less than one for each wait."""
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            nonlocal timer
+            timer = loop.call_later(seconds, beat)
+            self._wake()
+
+        timer = loop.call_later(seconds, beat)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Let every reader stop as soon as it has read everything."""

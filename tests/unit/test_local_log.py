@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from rxtasks.local.log import ItemLog
 from rxtasks.models import AgentMessage, ThinkingMessage, ToolMessage, TypingMessage
 
@@ -90,3 +92,20 @@ async def test_a_closed_log_lets_nobody_wait_until_it_is_opened_again() -> None:
     await again
 
     assert log.last == 1
+
+
+@pytest.mark.looptime
+async def test_who_waits_is_woken_now_and_then_while_that_is_wanted() -> None:
+    loop = asyncio.get_running_loop()
+    log = ItemLog()
+
+    with log.waking(15):
+        await log.changed(0)
+        await log.changed(0)
+        woken = loop.time()
+    waiting = asyncio.ensure_future(log.changed(0))
+    await asyncio.sleep(60)
+
+    assert (woken, waiting.done()) == (30, False)
+    log.close()
+    await waiting

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -226,7 +224,7 @@ class Local:
         position = known or 0
         reset = cursor is not None and known is None
         log = state.log
-        with self._host.following(state):
+        with self._host.following(state), log.waking(_SIGN_OF_LIFE):
             while True:
                 seqs, items = log.after(position)
                 position = log.last
@@ -237,9 +235,7 @@ class Local:
                     reset=reset,
                 )
                 reset = False
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_SIGN_OF_LIFE):
-                        await log.changed(position)
+                await log.changed(position)
                 if log.closed and log.last <= position:
                     return
 
