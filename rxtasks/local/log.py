@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias
 
 from rxtasks.models import Message, TaskInfo, ThinkingMessage, TypingMessage
@@ -132,8 +132,8 @@ class ItemLog:
             self._waiters.discard(waiter)
 
     @contextlib.contextmanager
-    def waking(self, seconds: float) -> Iterator[None]:
-        """Wake those that wait each so many seconds; one timer costs less than one for each wait."""
+    def waking(self, seconds: float) -> Generator[None]:
+        """Wake those that wait each so many seconds: one timer, not one for each wait."""
         loop = asyncio.get_running_loop()
 
         def beat() -> None:
