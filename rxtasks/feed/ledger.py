@@ -154,7 +154,8 @@ class Ledger:
 
         Messages of the turn before may be among them: a poll begins a margin ahead.
         """
-        if self._last_agent_id and all(fact.id != self._last_agent_id for fact in facts):
+        whole = (fact.id for fact in facts if isinstance(fact, Message))
+        if self._last_agent_id and self._last_agent_id not in whole:
             return  # a stream has told more than this poll could know
         begins = False
         for fact in facts:

@@ -136,13 +136,14 @@ class State:
         # own word, which was read first.
         fresh = mark.proofs == self.turn.proofs
         older = is_older(snapshot.info, self.info) and not self.turn.overdue(now)
-        proved = (
-            fresh and not older and (mark.reconcile or self.turn.state is not TurnState.WAITING)
-        )
         info, stale = snapshot.info, False
         if info is not None:
             stale = older or self._is_stale(info, mark, fresh=fresh)
             info = without_word(info) if stale else info
+        # Whose word was overtaken may have read its messages too early as well.
+        proved = (
+            fresh and not stale and (mark.reconcile or self.turn.state is not TurnState.WAITING)
+        )
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(

@@ -17,7 +17,7 @@ from rxtasks.models import (
     TypingMessage,
     UserMessage,
 )
-from rxtasks.platforms.base import Batch, Fact, Hint, Spent, Unfinished
+from rxtasks.platforms.base import Batch, Fact, Hint, Partial, Spent, Unfinished
 
 
 def user(message_id: str) -> UserMessage:
@@ -231,9 +231,9 @@ def test_a_poll_that_lacks_what_the_stream_has_told_does_not_say_what_the_last_t
     poll(ledger, user("u"), said("a", "One"))
     stream(ledger, said("b", "Two"))
 
-    ledger.read_turn([user("u"), said("a", "One")])
-
-    assert ledger.last_text == "Two"
+    for more in ([], [Partial(id="b", text="T")]):
+        ledger.read_turn([user("u"), said("a", "One"), *more])
+        assert ledger.last_text == "Two"
 
 
 def test_a_poll_without_the_beginning_of_a_turn_leaves_its_error() -> None:

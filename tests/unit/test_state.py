@@ -108,6 +108,24 @@ def test_a_poll_that_lags_behind_a_stream_changes_no_word_and_makes_another_due(
     assert (outcome.poll, outcome.settled) == (False, True)
 
 
+def test_a_poll_whose_word_the_stream_has_overtaken_settles_no_turn() -> None:
+    """It may have read the messages before the last of them, too."""
+    state = state_of_a_task()
+    state.sent("go", Accepted(id="task"), 0.0)
+    busy = Metadata(platform_state="running", status=TaskStatus.RUNNING)
+    state.batch(Batch(items=[busy, A1]), 0.1)
+    mark = state.mark(margin=True, messages=True)
+    over = Metadata(platform_state="completed", status=TaskStatus.COMPLETED)
+    state.batch(Batch(items=[AgentMessage("more", id="a2"), over]), 0.2)
+    found = Snapshot(info=busy, facts=[U1, A1, Partial(id="a2", text="mo")], cursor="later")
+    outcome = state.snapshot(found, mark, 0.3, first=False, streaming=True)
+
+    assert (outcome.poll, outcome.settled) == (True, False)
+    assert state.ledger.last_text == "more"
+    outcome = poll(state, 0.4, U1, A1, AgentMessage("more", id="a2"), word="completed")
+    assert (outcome.settled, state.ledger.last_text) == (True, "more")
+
+
 def test_a_word_of_rest_that_a_sign_of_work_overtook_makes_another_poll_due() -> None:
     """Two polls overlap: the first says "running" last. No event may ever tell the rest."""
     state = state_of_a_task(idle_is_completed=True)
