@@ -301,7 +301,7 @@ class AgentHandle:
 
 
 def _check_hub(hub: object) -> None:
-    if hub is not None and not callable(getattr(hub, "tell", None)):
+    if hub is not None and (isinstance(hub, type) or not callable(getattr(hub, "tell", None))):
         raise ConfigurationError(
             f"a hub is a RedisHub(url), not {type(hub).__name__}: leave it out to have none"
         )

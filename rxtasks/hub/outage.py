@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 
 from rxtasks.errors import TransportError
+from rxtasks.hub.server import trouble
 from rxtasks.hub.share import RedisShare
 
 __all__ = ["Outage"]
@@ -50,15 +51,15 @@ class Outage:
         """Redis has not answered; after a while, that is an outage."""
         now = asyncio.get_running_loop().time()
         if self.error is not None:
-            self.error = _unreachable(error)
+            self.error = TransportError(trouble(error))
         elif now - self._reached_at >= self._patience:
             self.begin(error)
             self._tell_all(retry_in)
 
     def begin(self, error: Exception) -> None:
         """Redis cannot be reached."""
-        _logger.warning("Redis cannot be reached, so %s: %s", self._then, error)
-        self.error = _unreachable(error)
+        self.error = TransportError(trouble(error))
+        _logger.warning("%s; meanwhile %s", self.error, self._then)
 
     def break_down(self, error: BaseException, retry_in: float) -> None:
         """The hub itself has failed, for a reason that nobody has thought of."""
@@ -80,7 +81,3 @@ class Outage:
         for share in tuple(self._shares):
             if self.error is not None:
                 share.lost(self.error, retry_in)
-
-
-def _unreachable(error: Exception) -> TransportError:
-    return TransportError(f"Redis cannot be reached: {error}")

@@ -17,6 +17,8 @@ from redis.exceptions import (
     AuthorizationError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -28,7 +30,7 @@ from rxtasks.arguments import check_text
 from rxtasks.errors import ConfigurationError
 from rxtasks.hub.scripts import APPEND, BEAT, CUT, DELETE, LEAVE, TELL
 
-__all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "of_wrong_type", "stopping"]
+__all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "of_wrong_type", "stopping", "trouble"]
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
@@ -41,6 +43,11 @@ _OPTIONS = (
     *("db", "username", "password", "client_name", "health_check_interval"),
     *("socket_connect_timeout", "socket_keepalive"),
 )  # of a URL; what else there is, the hub needs to have in its own way
+
+_ADVICE: dict[type[Exception], str] = {
+    OutOfMemoryError: "its memory is full; raise its maxmemory, or lower `max_entries` or `keep`",
+    ReadOnlyError: "it is a replica, which takes no writes; give the URL of its primary",
+}
 
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 """What is raised when there is no answer, or none that could be used."""
@@ -58,6 +65,12 @@ def stopping() -> bool:
 def of_wrong_type(error: Exception) -> bool:
     """Whether a key is of another type than it should: that concerns one task."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def trouble(error: Exception) -> str:
+    """Say what is wrong with the server, and what to do about it where that is known."""
+    what = "used" if isinstance(error, ResponseError) else "reached"
+    return f"Redis cannot be {what}: {_ADVICE.get(type(error), error)}"
 
 
 class Restarted(RedisConnectionError):
@@ -144,9 +157,13 @@ class Server:
                 self._shas[script] = str(await self.ask(self._client.script_load(script)))
             self.run = self.found
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-            raise ConfigurationError(f"Redis refuses: {error}") from None
+            why = str(error).rstrip(".")
+            raise ConfigurationError(
+                f"Redis refuses: {why}; look at the user and the password in its URL, and at what "
+                "that user may do"
+            ) from None
         except ResponseError as error:  # of the database's number, for one
-            raise ConfigurationError(f"Redis cannot be used like that: {error}") from None
+            raise ConfigurationError(trouble(error)) from None
 
     @property
     def met(self) -> bool:

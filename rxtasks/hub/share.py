@@ -14,7 +14,7 @@ from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.feed.hub.seam import Member, Outgoing, Place
 from rxtasks.hub.keys import Keys
-from rxtasks.hub.server import of_wrong_type
+from rxtasks.hub.server import of_wrong_type, trouble
 
 __all__ = ["REFUSED", "Host", "RedisShare", "Rows", "Sending"]
 
@@ -200,7 +200,7 @@ class RedisShare:
             why = f"one of the keys {keys}* in Redis is of another type (WRONGTYPE)"
             return f"{why}: delete it, or use another prefix"
         if isinstance(error, ResponseError):
-            return f"Redis refuses: {error}"
+            return trouble(error)
         return type(error).__name__
 
     def next(self) -> Sending | None:

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rxtasks.errors import TransportError
 from rxtasks.feed.hub.replica import order
 from rxtasks.hub.keys import Names
-from rxtasks.hub.server import UNREACHABLE, Server, of_wrong_type
+from rxtasks.hub.server import UNREACHABLE, Server, of_wrong_type, trouble
 
 __all__ = ["HubTask", "look"]
 
@@ -57,7 +57,7 @@ async def look(server: Server, names: Names) -> list[HubTask]:
         except RedisConnectionError:  # a kept connection, to a server that was restarted
             return await _look(server, names)
     except UNREACHABLE as error:
-        raise TransportError(f"Redis cannot be reached: {error}") from error
+        raise TransportError(trouble(error)) from error
 
 
 async def _look(server: Server, names: Names) -> list[HubTask]:

@@ -40,8 +40,9 @@ def need_redis() -> str:
 class RedisServer:
     """One server; it is started when it is made, and stopped by its process id."""
 
-    def __init__(self, *, persistent: bool = False) -> None:
+    def __init__(self, *options: str, persistent: bool = False) -> None:
         self._program = need_redis()
+        self._options = options
         self._folder = tempfile.mkdtemp(prefix="rxtasks-redis-")
         self._persistent = persistent
         with socket.socket() as probe:
@@ -63,6 +64,7 @@ class RedisServer:
                 *(self._program, "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--save", "", "--dir", self._folder, "--logfile", "redis.log"),
                 *(persistence if self._persistent else ()),
+                *self._options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -78,7 +80,7 @@ class RedisServer:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as peer:
                 peer.sendall(b"PING\r\n")
-                return peer.recv(100).startswith(b"+PONG")
+                return peer.recv(100).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

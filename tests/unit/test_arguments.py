@@ -216,6 +216,7 @@ CALLS: list[tuple[Make, dict[str, Any], str]] = [
     (client, {"timeouts": 5}, "timeouts is a Timeouts, or None, not int"),
     (client, {"session_factory": 5}, NO_FUNCTION),
     (client, {"hub": "redis://127.0.0.1"}, r"a hub is a RedisHub\(url\), not str"),
+    (client, {"hub": RedisHub}, r"a hub is a RedisHub\(url\), not type"),
     (client().agent, {"agent_id": ""}, "the id of an agent is empty"),
     (client().agent, {"agent_id": b"a"}, "the id of an agent is a str, not bytes"),
     (client().task, {"ref": " "}, "the id of a task is empty"),

@@ -69,7 +69,8 @@ async def test_a_server_says_when_it_does_not_share(
     platform = Local(agents={"greet": greet})
     async with serving(platform, "127.0.0.1", 0, token=None, hub=redis.url, hub_prefix="of-mine"):
         said = capsys.readouterr().err
-        assert said.startswith("rxtasks: Redis cannot be reached, so this process watches for")
+        assert said.startswith("rxtasks: Redis cannot be reached: ")
+        assert said.endswith("; meanwhile this process watches for itself\n")
         redis.start()
         async with asyncio.timeout(10):
             while "can be reached again" not in said:
