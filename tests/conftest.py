@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,9 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 # Without it, looptime's look at the current loop of a test that has none would make one, unclosed.
 asyncio.set_event_loop(None)
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would what tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOOP = pytest.StashKey[asyncio.AbstractEventLoop]()
 

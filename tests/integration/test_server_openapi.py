@@ -46,7 +46,13 @@ CHECKS = [
     ignored_auth,
     unsupported_method,
 ]
-EXAMPLES = 25  # of each operation
+PROFILE = settings(
+    max_examples=15,  # of each operation
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 async def talk(ctx: Context):
@@ -65,6 +71,7 @@ class Served:
     url: str
     tasks: list[str]
     doomed: list[str]
+    asking: str
     request: str
 
 
@@ -87,8 +94,9 @@ def served() -> Iterator[Served]:
                     await asking.poll()
                     await asyncio.sleep(0.01)
             doomed = [(await client.agent("talk").run("ask")).ref for _ in range(3)]
+            tasks = [done.ref, (await client.agent("talk").run("ask")).id]
             request = asking.requests[0].id
-            found.append(Served(running.url, [done.ref, asking.id], doomed, request))
+            found.append(Served(running.url, tasks, doomed, asking.ref, request))
             ready.set()
             await stop.wait()
 
@@ -133,32 +141,37 @@ def test_the_server_is_as_it_describes_itself(
     method, path = name.split()
     statuses: set[int] = set()
 
-    @given(data=st.data(), mode=st.sampled_from(GenerationMode))
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    def tried(data: st.DataObject, mode: GenerationMode) -> None:
-        case = data.draw(schema[path][method].as_strategy(generation_mode=mode))
-        # Names that nobody has would show nothing but 404.
-        if mode is GenerationMode.POSITIVE and data.draw(st.booleans()):
-            sensible(case, served, data)
+    def ask(case: Any) -> None:
         answer = case.call_and_validate(
             base_url=served.url, headers=BEARER, session=session, checks=CHECKS
         )
         statuses.add(answer.status_code)
 
-    tried()
+    @given(data=st.data(), mode=st.sampled_from(GenerationMode))
+    @PROFILE
+    def anything(data: st.DataObject, mode: GenerationMode) -> None:
+        case = data.draw(schema[path][method].as_strategy(generation_mode=mode))
+        if isinstance(case.body, dict) and mode is GenerationMode.POSITIVE:
+            case.body.pop("webhook", None)  # that this server cannot send one is answered with 501
+        ask(case)
+
+    @given(data=st.data())
+    @PROFILE
+    def what_is_sensible(data: st.DataObject) -> None:
+        # Names that nobody has would show nothing but 404.
+        right = schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE)
+        ask(sensible(data.draw(right), served, data))
+
+    anything()
+    what_is_sensible()
     assert any(200 <= status < 300 for status in statuses), statuses
 
 
-def sensible(case: Any, served: Served, data: st.DataObject) -> None:
+def sensible(case: Any, served: Served, data: st.DataObject) -> Any:
     """Make a request of one that is only right in its form."""
-    id = served.request if "requests" in case.path else "talk"
-    known = {"ref": served.doomed if case.method == "DELETE" else served.tasks, "id": [id]}
+    known = {"ref": served.doomed if case.method == "DELETE" else served.tasks, "id": ["talk"]}
+    if "requests" in case.path:
+        known = {"ref": [served.asking], "id": [served.request]}
     case.query = {}
     for name in case.path_parameters or ():
         case.path_parameters[name] = quote(data.draw(st.sampled_from(known[name])), safe="")
@@ -168,6 +181,7 @@ def sensible(case: Any, served: Served, data: st.DataObject) -> None:
             for name, value in case.body.items()
             if name in ("text", "answer")
         }
+    return case
 
 
 def test_everything_that_can_be_asked_is_described() -> None:

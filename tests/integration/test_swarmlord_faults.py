@@ -114,7 +114,7 @@ async def test_what_is_told_again_is_told_once(server: SwarmlordServer, fault: s
 
 
 async def test_a_hole_is_filled_by_a_reconnect(server: SwarmlordServer) -> None:
-    server.faults["history"] = [Fault(None, wait=1.0)]  # else it may fill one
+    server.faults["history"] = [Fault(None, wait=1.0)] * 4  # else one may fill it
     server.skips = {4, 9}
     async with talking(server) as client:
         watch = await finished(client)
