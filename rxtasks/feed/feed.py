@@ -101,8 +101,8 @@ class Feed(Watching):
         self._limits.check_open()
         if not callable(getattr(source, "watch", None)):
             raise ConfigurationError(
-                f"a {type(source).__name__} gives no hints: attach a WebhookReceiver, or what has "
-                "its method `watch`"
+                f"something of type {type(source).__name__} gives no hints: attach a "
+                "WebhookReceiver, or what has its method `watch`"
             )
         return Attached(self, self._limits, source, self.state.info.id)
 

@@ -95,6 +95,8 @@ class Turn:
                 count += 1
                 if count % _BREATH == 0:
                     await asyncio.sleep(0)
+        except SystemExit as error:  # it would end the process, and everybody's tasks with it
+            raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
         finally:
             await source.aclose()
 
@@ -130,7 +132,9 @@ class Turn:
                 state.spend(used, cost)
             case _:
                 kind = type(item).__name__
-                raise TypeError(f"agent {state.agent_id!r} yielded a {kind}; {_MAY_YIELD}")
+                raise TypeError(
+                    f"agent {state.agent_id!r} yielded something of type {kind}; {_MAY_YIELD}"
+                )
 
     def _take_tool(self, run: ToolRun) -> None:
         old = self.state.find(run.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -182,9 +183,23 @@ async def test_anything_else_that_is_yielded_ends_the_turn_in_error(wrong: Any) 
     assert info.status is TaskStatus.ERROR
     assert texts(facts) == ["hi", "half"]
     error = facts[-1].last_error
-    assert error.startswith(f"TypeError: agent 'agent' yielded a {type(wrong).__name__}; ")
+    assert error.startswith(
+        f"TypeError: agent 'agent' yielded something of type {type(wrong).__name__}; "
+    )
     assert "message()" in error
     assert len(closed) == 1
+
+
+async def test_an_agent_that_exits_is_an_error_of_its_task_alone() -> None:
+    async def agent(ctx: Context) -> Any:
+        yield typing("half")
+        sys.exit(3)
+
+    async with running(agent=agent) as platform:
+        info, facts = await run(platform, "agent")
+
+    assert info.status is TaskStatus.ERROR
+    assert facts[-1].last_error == "RuntimeError: the agent called sys.exit(3)"
 
 
 async def test_an_agent_that_raises_is_an_error_with_its_traceback_in_the_log(
