@@ -70,7 +70,7 @@ def of_wrong_type(error: Exception) -> bool:
 def trouble(error: Exception) -> str:
     """Say what is wrong with the server, and what to do about it where that is known."""
     what = "used" if isinstance(error, ResponseError) else "reached"
-    return f"Redis cannot be {what}: {_ADVICE.get(type(error), error)}"
+    return f"Redis cannot be {what}: {_ADVICE.get(type(error)) or str(error).rstrip('.')}"
 
 
 class Restarted(RedisConnectionError):

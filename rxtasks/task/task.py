@@ -82,18 +82,23 @@ class Task(TaskView):
             async with limit:
                 await feed.wait_settled()
                 return await self._result()
-        except TimeoutError as error:
+        except TimeoutError:
             if not limit.expired():
                 raise
-            fault = feed.standing_fault
-            because = f"; this fault stands: {fault}" if fault is not None else ""
-            raise TaskTimeout(
-                f"task {self.id} was still {self.status} after {timeout} s{because}",
-                status=self.status,
-                fault=fault,
-            ) from error
+            raise self._timeout(timeout) from None
         finally:
             feed.release()
+
+    def _timeout(self, seconds: float | None) -> TaskTimeout:
+        fault = self._feed.standing_fault
+        because = f"; this fault stands: {fault}" if fault is not None else ""
+        state = self._feed.seen.turn.state
+        unknown = state is TurnState.UNKNOWN and self.status is TaskStatus.IDLE
+        stood = "nothing was known yet of task" if unknown else "task"
+        still = "" if unknown else f"was still {self.status} "
+        return TaskTimeout(
+            f"{stood} {self.id} {still}after {seconds} s{because}", status=self.status, fault=fault
+        )
 
     async def _result(self) -> TaskResult:
         feed, info = self._feed, self.info

@@ -443,6 +443,18 @@ async def test_a_timeout_of_nothing_looks_only() -> None:
         assert await task.result(timeout=0) == await task.result(timeout=-1.0) == done
 
 
+async def test_a_timeout_says_of_an_unknown_task_that_nothing_is_known_of_it() -> None:
+    platform = ScriptedPlatform(RECORDED, capabilities=POLLS)
+    async with Client(platform) as client, Client(platform) as another:
+        done = await client.agent("a").run("go")
+        await done.result()
+        task = another.task(done.ref)
+        with pytest.raises(TaskTimeout, match=f"nothing was known yet of task {done.id} after 0 s"):
+            await task.result(timeout=0)
+        await task.poll()
+        assert (await task.result(timeout=0)).status == "completed"
+
+
 async def test_a_timeout_leaves_the_task_running_and_nothing_behind() -> None:
     platform = ScriptedPlatform(RECORDED, capabilities=POLLS)
     async with Client(platform) as client:
