@@ -20,7 +20,7 @@ from rxtasks.server.live_page import LivePage
 from rxtasks.server.routes import Routes
 from rxtasks.server.stream import Counters, EventStreams
 
-__all__ = ["COUNTERS", "STREAMS", "Options", "app"]
+__all__ = ["COUNTERS", "STREAMS", "Options", "app", "check_client"]
 
 COUNTERS: web.AppKey[Counters] = web.AppKey("rxtasks.counters", Counters)
 """What an application has done so far: `app[COUNTERS].open_streams`, for one."""
@@ -93,7 +93,7 @@ def app(
         ConfigurationError: An argument is no such thing or not positive, or `command` is to be
             served without a token.
     """
-    check_is("what is served", client, Client, "a Client, as in app(Client(platform))")
+    check_client(client)
     _check_harmless(client, token)
     for name, times in ("heartbeat", heartbeat), ("max_lag", max_lag), ("keep_for", keep_for):
         check_seconds(name, times)
@@ -126,6 +126,15 @@ def _assembled(
     made.on_shutdown.append(stop)
     made.on_cleanup.append(stop)  # once more: what was under way may have kept a task
     return made
+
+
+def check_client(client: object) -> None:
+    """Refuse to serve anything but a client.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    check_is("what is served", client, Client, "a Client, as in app(Client(platform))")
 
 
 def _check_harmless(client: Client, token: object) -> None:

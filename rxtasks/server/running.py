@@ -14,7 +14,7 @@ from aiohttp import web
 from rxtasks.arguments import check_count, check_flag, check_is, check_path, check_seconds
 from rxtasks.client import Client
 from rxtasks.errors import ConfigurationError
-from rxtasks.server.app import COUNTERS, STREAMS, Options, app
+from rxtasks.server.app import COUNTERS, STREAMS, Options, app, check_client
 from rxtasks.server.guard import is_loopback
 from rxtasks.server.listener import Patience, listen, tls
 from rxtasks.server.stream import Counters, EventStreams
@@ -131,6 +131,7 @@ async def serve(
 
 
 def _check_place(client: Client, host: object, port: object, *files: object) -> None:
+    check_client(client)
     client.limits.check_open()  # else those who ask would be told to open their own
     check_is("host", host, str, "a str")
     check_count("port", port, least=0)

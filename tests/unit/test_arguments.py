@@ -537,6 +537,13 @@ async def test_a_server_refuses_what_cannot_be(given: dict[str, Any], said: str)
                 pass
 
 
+async def test_only_a_client_is_served() -> None:
+    given: Any = Local({"echo": echo})
+    with pytest.raises(ConfigurationError, match=r"as in app\(Client\(platform\)\), not Local"):
+        async with serve(given):
+            pass
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
