@@ -201,7 +201,8 @@ class Guard:
             return Refusal(
                 401,
                 "AuthenticationError",
-                'this server wants a token: send it as "Authorization: Bearer <token>"',
+                "this server wants a token: Gateway(url, token=...), or the header "
+                "`Authorization: Bearer <token>`",
             )
         return Refusal(401, "AuthenticationError", "the token is not the one that was given out")
 
