@@ -51,6 +51,10 @@ ensure_venv() {
             "$digest "*) [ "$which" = any ] && return 0 ;;
         esac
     fi
+    if [ -L "$venv" ]; then
+        echo "$venv is a link, and what it leads to was made for something else: remove the link" >&2
+        return 1
+    fi
     python=$(find_python)
     need_venv_module "$python"
     echo "making the environment $venv: once, for some 20 seconds" >&2
