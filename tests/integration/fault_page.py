@@ -16,9 +16,9 @@ _HEAD = """\
 
 <!-- scripts/faults writes this page from tests/integration/faults.py. -->
 
-What a server can do to its event stream, and what comes of it. The tests do each of these things
-on a real connection, and hold what they see against this table; they fail when this page is out of
-date.
+What a server can do to its event stream, and what comes of it: {count} faults. The tests do each of
+these things on a real connection, and hold what they see against this table; they fail when this
+page is out of date.
 
 In each row a task starts, speaks, runs a tool and ends, and the fault strikes in the middle, or at
 once. Every message, every state of a tool and every delta arrives once and in order, unless the row
@@ -41,7 +41,7 @@ missing then too, `errors` has a `Gap`, and watching goes on.
 
 def page(faults: Sequence[Fault]) -> str:
     """Write the page."""
-    parts = [_HEAD]
+    parts = [_HEAD.format(count=len(faults))]
     for group, rows in groupby(faults, key=lambda fault: fault.group):
         parts += [
             f"\n## The stream is {group}\n",
