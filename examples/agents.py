@@ -1,7 +1,6 @@
 """An agent with tools, thoughts, a question, costs and an end of its own."""
 
 import asyncio
-from contextlib import aclosing
 
 from rxtasks import Attachment, Client, ToolMessage, Usage
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
@@ -36,14 +35,20 @@ async def baker(ctx: Context):
     yield usage(Usage(input=120, output=8), cost=0.0004)
 
 
+async def answer(prompt, options, kind):
+    """Answer what the agent asks, in place of a user."""
+    print(f"{kind}: {prompt}")
+    return options[-1]
+
+
 async def try_alone():
-    """Try it without a client: the first thing that it yields."""
-    async with aclosing(baker(Context("bread"))) as items:
-        return await anext(items)
+    """Try it without a client: all that it yields."""
+    context = Context("bread", options={"loaves": 2}, ask=answer)
+    return [each async for each in baker(context)]
 
 
 async def main():
-    print(await try_alone())
+    print([type(each).__name__ for each in await try_alone()])
     async with Client(Local(agents={"baker": baker})) as client:
         recipe = Attachment(name="recipe.txt", data=b"Knead, wait, bake.")
         task = await client.agent("baker").run("bread", attachments=[recipe], loaves=2)

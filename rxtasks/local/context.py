@@ -19,7 +19,9 @@ Asking: TypeAlias = Callable[[str, tuple[str, ...], str], Awaitable[str]]
 class Context:
     """One turn of a task, as its agent sees it.
 
-    An agent can be tried without a client: `[item async for item in echo(Context("hello"))]`.
+    An agent can be tried without a client: `[item async for item in echo(Context("hello"))]`. One
+    that asks is given an async function that answers:
+    `Context("hello", ask=answer)`, which calls `answer(prompt, options, kind)`.
 
     Attributes:
         text: The message that this turn answers.
