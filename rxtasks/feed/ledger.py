@@ -266,10 +266,7 @@ class Ledger:
 
     def _newest_answer(self, facts: Sequence[Fact]) -> int:
         """Find the last of the facts that is known as a part of this turn; -1 if none is."""
-        for index in range(len(facts) - 1, -1, -1):
-            if self._answers(facts[index]):
-                return index
-        return -1
+        return next((i for i in reversed(range(len(facts))) if self._answers(facts[i])), -1)
 
     def _answers(self, fact: Fact) -> bool:
         """Whether a fact is a message that is known as an answer of this turn."""

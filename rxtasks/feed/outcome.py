@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from rxtasks.feed.turn import REST, Turn, TurnState
 from rxtasks.models import Connection, Delta, EventValue, TaskInfo, TaskUpdate
 from rxtasks.platforms.base import Metadata
 
-__all__ = ["Outcome", "PollMark", "is_older", "update_of", "without_word"]
+__all__ = ["Judged", "Outcome", "PollMark", "judged", "update_of"]
 
 
 @dataclass(slots=True)
@@ -59,14 +60,60 @@ class PollMark:
     margin: bool
 
 
-def is_older(info: Metadata | None, known: TaskInfo) -> bool:
+class Judged(NamedTuple):
+    """What counts of where a poll says that the task stands.
+
+    Attributes:
+        info: That, without what is stale of it.
+        stale: The stream or a sign of the turn is newer: only another poll can tell.
+        proved: The turn may settle by this poll.
+    """
+
+    info: Metadata | None
+    stale: bool
+    proved: bool
+
+
+def judged(
+    info: Metadata | None,
+    mark: PollMark,
+    *,
+    known: TaskInfo,
+    turn: Turn,
+    words: int,
+    now: float,
+) -> Judged:
+    """Judge what a poll has found, before it is merged.
+
+    Args:
+        info: What it says of where the task stands, if it has asked.
+        mark: What was known when it began.
+        known: What is known now.
+        turn: The latest turn.
+        words: How many words streams have told.
+        now: The time in seconds.
+    """
+    # Evidence that came while this poll was under way, or that it brings, does not prove its own
+    # word, which was read first. Whose word was overtaken may have read messages too early, too.
+    fresh = mark.proofs == turn.proofs
+    stale = info is not None and (
+        (_is_older(info, known) and not turn.overdue(now))
+        or (mark.words != words and _differs(info, known))
+        or (not fresh and info.status in REST)
+    )
+    proved = fresh and not stale and (mark.reconcile or turn.state is not TurnState.WAITING)
+    if info is not None and stale:
+        info = msgspec.structs.replace(info, status=None, platform_state=None, turn=None)
+    return Judged(info, stale, proved)
+
+
+def _is_older(info: Metadata, known: TaskInfo) -> bool:
     """Whether a poll has met a copy of the platform that lags: it has counted fewer turns."""
-    return info is not None and info.turn is not None and info.turn < (known.turn or 0)
+    return info.turn is not None and info.turn < (known.turn or 0)
 
 
-def without_word(info: Metadata) -> Metadata:
-    """Leave out where the task stands."""
-    return msgspec.structs.replace(info, status=None, platform_state=None, turn=None)
+def _differs(info: Metadata, known: TaskInfo) -> bool:
+    return (info.platform_state, info.turn) != (known.platform_state, known.turn)
 
 
 def update_of(told: TaskUpdate | None, info: TaskInfo, connection: Connection) -> TaskUpdate | None:

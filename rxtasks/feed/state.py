@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from rxtasks.feed.ledger import Item, Ledger
-from rxtasks.feed.outcome import Outcome, PollMark, is_older, update_of, without_word
+from rxtasks.feed.outcome import Outcome, PollMark, judged, update_of
 from rxtasks.feed.tools import Tools
 from rxtasks.feed.turn import REST, Turn, TurnState
 from rxtasks.models import (
@@ -51,7 +51,16 @@ class State:
 
     # An idle task is small: its attributes have no dict.
     __slots__ = (
-        *("_delta_key", "_ended", "_explained", "_failures", "_heard", "_ours", "_platform"),
+        *(
+            "_delta_key",
+            "_doubted",
+            "_ended",
+            "_explained",
+            "_failures",
+            "_heard",
+            "_ours",
+            "_platform",
+        ),
         *("_sends", "_told", "_turn_cursor", "_unknown_words", "_was", "_words"),
         *("connection", "cursor", "info", "ledger", "tools", "turn"),
     )
@@ -75,6 +84,7 @@ class State:
         self._unknown_words: tuple[str, ...] = ()
         self._ended = False  # as a poll says, of what no stream has told yet
         self._words = 0  # that streams have told
+        self._doubted = False  # the word was read before what shows that it is about this turn
         self._explained = False  # messages came since the metadata was read
 
     # ------------------------------------------------------------------ what arrives
@@ -132,18 +142,11 @@ class State:
         word = snapshot.info.status if snapshot.info else None
         if word in REST:  # many say "idle" before a turn begins
             self._ended |= word is not TaskStatus.IDLE or self.turn.state is not TurnState.WAITING
-        # Evidence that came while this poll was under way, or that it brings, does not prove its
-        # own word, which was read first.
-        fresh = mark.proofs == self.turn.proofs
-        older = is_older(snapshot.info, self.info) and not self.turn.overdue(now)
-        info, stale = snapshot.info, False
-        if info is not None:
-            stale = older or self._is_stale(info, mark, fresh=fresh)
-            info = without_word(info) if stale else info
-        # Whose word was overtaken may have read its messages too early as well.
-        proved = (
-            fresh and not stale and (mark.reconcile or self.turn.state is not TurnState.WAITING)
+        info, stale, proved = judged(
+            snapshot.info, mark, known=self.info, turn=self.turn, words=self._words, now=now
         )
+        if info is not None and not stale:
+            self._doubted = not proved
         items: list[Item] = []
         if snapshot.facts is not None:
             items = self.ledger.snapshot(
@@ -169,11 +172,6 @@ class State:
         )
         return outcome
 
-    def _is_stale(self, info: Metadata, mark: PollMark, *, fresh: bool) -> bool:
-        """Whether the stream or a sign of the turn is newer: only another poll can tell."""
-        differs = (info.platform_state, info.turn) != (self.info.platform_state, self.info.turn)
-        return (mark.words != self._words and differs) or (not fresh and info.status in REST)
-
     def _says_more(self, updated_at: datetime | None, word: str | None) -> bool:
         """Whether the metadata has changed, and not just because of messages that are known."""
         if word != self.info.platform_state:
@@ -186,7 +184,8 @@ class State:
         items = self.ledger.batch(batch)
         if len(items) != 1 or items[0].__class__ is not list:  # by far the most frequent
             self.tools.note(items)
-            self._words += any(isinstance(x, Metadata) and x.platform_state for x in items)
+            if any(isinstance(x, Metadata) and x.platform_state for x in items):
+                self._words, self._doubted = self._words + 1, False
         outcome = self._conclude(items, now)
         outcome.poll, self.ledger.hinted = self.ledger.hinted, False
         if self._ended and self.turn.state is TurnState.ACTIVE:
@@ -239,7 +238,9 @@ class State:
             return
         # A poll that read a settled word first, and then all messages of the turn, will do.
         whole = mark.cursor is None or (mark.cursor == self._turn_cursor and mark.margin)
-        if not (proved and (mark.reconcile or (snapshot.info is not None and whole))):
+        asked = snapshot.info is not None
+        enough = (whole and asked) or (mark.reconcile and (asked or not self._doubted))
+        if not (proved and enough):
             outcome.reconcile = True
             return
         if self.ledger.unfinished and not self.turn.overdue(now):

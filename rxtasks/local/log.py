@@ -135,17 +135,17 @@ class ItemLog:
     def waking(self, seconds: float) -> Generator[None]:
         """Wake those that wait each so many seconds: one timer, not one for each wait."""
         loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
 
         def beat() -> None:
-            nonlocal timer
-            timer = loop.call_later(seconds, beat)
+            timers[:] = [loop.call_later(seconds, beat)]
             self._wake()
 
-        timer = loop.call_later(seconds, beat)
+        timers.append(loop.call_later(seconds, beat))
         try:
             yield
         finally:
-            timer.cancel()
+            timers[0].cancel()
 
     def close(self) -> None:
         """Let every reader stop as soon as it has read everything."""

@@ -92,13 +92,10 @@ class Task(TaskView):
     def _timeout(self, seconds: float | None) -> TaskTimeout:
         fault = self._feed.standing_fault
         because = f"; this fault stands: {fault}" if fault is not None else ""
-        state = self._feed.seen.turn.state
-        unknown = state is TurnState.UNKNOWN and self.status is TaskStatus.IDLE
-        stood = "nothing was known yet of task" if unknown else "task"
-        still = "" if unknown else f"was still {self.status} "
-        return TaskTimeout(
-            f"{stood} {self.id} {still}after {seconds} s{because}", status=self.status, fault=fault
-        )
+        stood = f"task {self.id} was still {self.status}"
+        if self._feed.seen.turn.state is TurnState.UNKNOWN and self.status is TaskStatus.IDLE:
+            stood = f"nothing was known yet of task {self.id}"
+        return TaskTimeout(f"{stood} after {seconds} s{because}", status=self.status, fault=fault)
 
     async def _result(self) -> TaskResult:
         feed, info = self._feed, self.info

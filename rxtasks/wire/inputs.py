@@ -34,7 +34,9 @@ def parse_url(text: str, *, what: str) -> URL:
     Raises:
         ConfigurationError: It is none. The text says what to write, and does not repeat the URL.
     """
-    wanted = f'{what} must be an absolute URL such as "https://example.com/api", http:// or https://'
+    wanted = (
+        f'{what} must be an absolute URL such as "https://example.com/api", http:// or https://'
+    )
     try:
         url = URL(text)
         usable = url.scheme in ("http", "https") and bool(url.host) and url.port is not None

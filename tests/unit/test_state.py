@@ -126,6 +126,29 @@ def test_a_poll_whose_word_the_stream_has_overtaken_settles_no_turn() -> None:
     assert (outcome.settled, state.ledger.last_text) == (True, "more")
 
 
+@pytest.mark.parametrize("word", ["running", "idle"])
+def test_a_word_that_was_read_before_its_evidence_is_read_again_before_a_turn_settles(
+    word: str,
+) -> None:
+    """Many say "idle" before a turn begins, and a poll of messages alone does not tell."""
+    state = state_of_a_task(idle_is_completed=True)
+    state.sent("go", Accepted(id="task"), 0.0)
+    outcome = poll(state, 0.1, U1, A1, word="idle")
+    assert (outcome.reconcile, outcome.settled) == (True, False)
+    outcome = poll(state, 0.2, U1, A1)
+    assert (outcome.reconcile, outcome.settled) == (True, False)
+    outcome = poll(state, 0.3, U1, A1, word=word)
+    assert outcome.settled is (word == "idle")
+
+
+def test_a_word_that_was_read_before_its_evidence_may_be_said_again_by_a_stream() -> None:
+    state = state_of_a_task(idle_is_completed=True)
+    state.sent("go", Accepted(id="task"), 0.0)
+    poll(state, 0.1, U1, A1, word="idle")
+    state.batch(Batch(items=[Metadata(platform_state="idle", status=TaskStatus.IDLE)]), 0.2)
+    assert poll(state, 0.3, U1, A1).settled is True
+
+
 def test_a_word_of_rest_that_a_sign_of_work_overtook_makes_another_poll_due() -> None:
     """Two polls overlap: the first says "running" last. No event may ever tell the rest."""
     state = state_of_a_task(idle_is_completed=True)
