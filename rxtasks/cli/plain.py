@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from rxtasks.cli.wording import Seen, clean, ended_text, fault_text, message_text, usage_text
+import time
+from collections.abc import Callable
+
+from rxtasks.cli.outage import Outage
+from rxtasks.cli.wording import (
+    Seen,
+    clean,
+    ended_text,
+    fault_text,
+    message_text,
+    seconds,
+    usage_text,
+)
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -34,7 +46,8 @@ _LABELS: dict[type[Message], str] = {
 class PlainLines:
     """Turns the values of a task's events into lines; deltas wait for their message."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._outage = Outage(clock)
         self._status = ""
         self._requests: set[str] = set()
         self._tools: dict[str, str] = {}
@@ -44,7 +57,9 @@ class PlainLines:
         match value:
             case TaskUpdate():
                 return self._update(value)
-            case TransportFault() | FatalFault():
+            case TransportFault():
+                return _lines("fault", fault_text(value)) if self._outage.tells(value) else []
+            case FatalFault():
                 return _lines("fault", fault_text(value))
             case ToolMessage():
                 return self._tool(value)
@@ -57,6 +72,8 @@ class PlainLines:
 
     def _update(self, update: TaskUpdate) -> list[str]:
         lines: list[str] = []
+        if (away := self._outage.over(update.connection)) is not None:
+            lines += _lines("back", f"reached again after {seconds(away)}")
         if update.status != self._status:
             self._status = update.status
             lines += _lines("status", update.status)

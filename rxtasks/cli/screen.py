@@ -13,9 +13,9 @@ from rich.text import Text
 from rxtasks.cli.icons import Icons
 from rxtasks.cli.wording import (
     Seen,
+    cause_text,
     clean,
     ended_text,
-    fault_text,
     message_text,
     seconds,
     usage_text,
@@ -294,7 +294,7 @@ def status_line(screen: Screen, now: float, icons: Icons, *, agent: str = "") ->
         overflow="ellipsis",
     )
     if snapshot.connection == "reconnecting" and screen.fault is not None:
-        line.append(f"{gap}{fault_text(screen.fault)}", "yellow")
+        line.append(f"{gap}{cause_text(screen.fault)}", "yellow")
     return line
 
 

@@ -76,7 +76,7 @@ class PlainView:
         self._answering = answering
         self._label = label
         self._clock = clock
-        self._lines = plain.PlainLines()
+        self._lines = plain.PlainLines(clock)
         self._asked: set[str] = set()
 
     async def follow(self, task: Task) -> Seen:

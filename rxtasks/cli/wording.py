@@ -28,6 +28,7 @@ from rxtasks.models import (
 __all__ = [
     "CONTROLS",
     "Seen",
+    "cause_text",
     "clean",
     "ended_text",
     "fault_text",
@@ -161,6 +162,11 @@ def fault_text(fault: TransportFault | FatalFault) -> str:
     cause, whole = str(fault.cause), str(fault)
     said = whole.removesuffix(cause) if cause else whole
     return " ".join(clean(said + _short(cause)).split())
+
+
+def cause_text(fault: TransportFault | FatalFault) -> str:
+    """Write why something went wrong with watching, in as few words as say it."""
+    return _short(str(fault.cause))
 
 
 def _short(cause: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import AsyncIterator
@@ -45,7 +46,10 @@ from rxtasks.cli.wording import (
     value_text,
 )
 from rxtasks.local import Context, Yield, message, thinking, tool_started, typing
+from rxtasks.models import Connection
+from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.local import Local
+from rxtasks.testing import ScriptedPlatform, agent, at, status
 
 
 def test_each_kind_of_message_is_a_line_of_its_own() -> None:
@@ -117,6 +121,112 @@ def test_faults_are_lines() -> None:
     assert lines.of(FatalFault(TaskNotFound("it is gone"))) == [
         "fault    watching has ended: it is gone"
     ]
+
+
+class Clock:
+    """Shows the time that it was set to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def gone(attempt: int, retry_in: float = 0.5) -> TransportFault:
+    cause = TransportError("cannot connect")
+    return TransportFault(source="poll", attempt=attempt, retry_in=retry_in, cause=cause)
+
+
+def connected(connection: Connection) -> TaskUpdate:
+    return TaskUpdate(status=TaskStatus.RUNNING, connection=connection)
+
+
+def test_of_a_server_that_is_away_is_told_once_then_ever_more_rarely_and_when_it_is_back() -> None:
+    clock = Clock()
+    lines = PlainLines(clock)
+    lines.of(connected("live"))
+    told: list[float] = []
+    for second in range(600):
+        clock.now = 1000.0 + second
+        if lines.of(gone(second + 1)):
+            told.append(second)
+        if second == 0:
+            assert lines.of(connected("reconnecting")) == []
+
+    assert told == [1, 11, 31, 71, 151, 311]
+    clock.now = 1600.0
+    assert lines.of(connected("live")) == ["back     reached again after 10 min 00 s"]
+    assert lines.of(connected("live")) == []
+
+
+def test_what_works_again_within_a_second_is_no_line() -> None:
+    lines = PlainLines(clock := Clock())
+
+    assert lines.of(gone(1)) == []
+    assert lines.of(connected("reconnecting")) == ["status   running"]
+    clock.now += 0.5
+    assert lines.of(connected("live")) == []
+    assert lines.of(gone(1, retry_in=60.0)) == [
+        "fault    the poll failed (attempt 1, again in 60.0 s): cannot connect"
+    ]
+
+
+def test_a_stream_that_breaks_all_the_time_is_told_ever_more_rarely() -> None:
+    lines = PlainLines(clock := Clock())
+    told: list[str] = []
+    for attempt in range(1, 301):
+        told += lines.of(gone(attempt))
+        told += lines.of(connected("reconnecting"))
+        clock.now += 0.5
+        told += lines.of(connected("live"))
+        clock.now += 3.5
+
+    words = [line.split()[0] for line in told]
+    assert words == ["status", *["fault", "back"] * 7]
+
+
+def test_a_fault_after_a_calm_minute_is_told_at_once() -> None:
+    lines = PlainLines(clock := Clock())
+    for _ in range(5):
+        assert lines.of(gone(2))
+        assert lines.of(gone(3)) == []
+        lines.of(connected("reconnecting"))
+        clock.now += 300
+        assert lines.of(gone(4))
+        assert lines.of(connected("live"))[-1].startswith("back ")
+        clock.now += 60
+
+
+def test_polls_that_fail_while_a_stream_stands_take_no_connection_away() -> None:
+    lines = PlainLines(clock := Clock())
+    lines.of(connected("live"))
+    assert lines.of(gone(2))
+    clock.now += 300
+    assert lines.of(connected("live")) == []
+
+
+@pytest.mark.looptime
+async def test_a_view_says_little_while_its_platform_is_away() -> None:
+    loop, out = asyncio.get_running_loop(), io.StringIO()
+    talk = [
+        at(1.0, status("running")),
+        at(2000.0, agent("m", "Hi")),
+        at(2001.0, status("completed")),
+    ]
+    platform = ScriptedPlatform(talk, capabilities=Capabilities(stream="nothing", resume="none"))
+    platform.on_poll = lambda _: TransportError("no answer") if 100 < loop.time() < 1100 else None
+    async with Client(platform) as client:
+        task = await client.agent("a").run("go")
+        began = loop.time()
+        await PlainView(out, clock=loop.time).follow(task)
+
+    lines = [line for line in out.getvalue().splitlines() if line.startswith(("fault", "back"))]
+    assert began < 100
+    assert len(platform.polls) > 100
+    assert 3 <= len(lines) <= 8
+    assert re.fullmatch(r"back     reached again after 1\d min \d\d s", lines[-1])
+    assert all(line.endswith("no answer") for line in lines[:-1])
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,23 @@ def test_what_hinders_watching_is_shown_while_it_does() -> None:
     hindered = shot(screen, width=120)[-1]
     screen.take(snapshot(connection="live"), 0.0)
 
-    assert hindered.endswith("the stream failed (attempt 1, again in 0.5 s): no answer")
+    assert hindered == "⠋ running · reconnecting · 0.1 s · 0 events · no answer"
     assert "no answer" not in shot(screen, width=120)[-1]
+
+
+def test_on_a_terminal_of_80_columns_it_is_seen_what_cannot_be_reached() -> None:
+    cause = TransportError(
+        "gateway: GET /v1/tasks/t/events failed: cannot connect to http://127.0.0.1:8765 (Connect "
+        "call failed ('127.0.0.1', 8765)): is it running, and is the URL right?"
+    )
+    screen = Screen(0.0)
+    screen.events = 12
+    screen.fault = TransportFault(source="stream", attempt=12, retry_in=4.5, cause=cause)
+    screen.take(snapshot(connection="reconnecting"), 0.0)
+
+    assert shot(screen, 9.0, width=80)[-1] == (
+        "⠋ running · reconnecting · 9.0 s · 12 events · cannot connect to http://127.0.0…"
+    )
 
 
 @pytest.mark.parametrize(
