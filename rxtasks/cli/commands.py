@@ -12,7 +12,7 @@ from rxtasks.cli.options import Look, Reach
 from rxtasks.cli.place import place_at
 from rxtasks.cli.reaching import command
 from rxtasks.cli.settings import UsageError
-from rxtasks.cli.showing import show
+from rxtasks.cli.showing import patient, show
 from rxtasks.cli.wording import clean
 from rxtasks.errors import AgentNotFound, TransportError
 from rxtasks.models import Attachment
@@ -46,7 +46,7 @@ async def run_task(
         answer: Show its answer only.
         detach: Name the task, and leave it.
     """
-    async with place_at(reach, here) as place:
+    async with place_at(reach, here) as place, patient(place, look) as known:
         handle = place.handle(agent, workforce=workforce)
         try:
             task = await handle.run(text, attachments=_attachments(files))
@@ -63,7 +63,8 @@ async def run_task(
         if detach:
             print(task.ref)
             return 0
-        return await show([task], place, look, answer=answer, named=here is None)
+        known.append(task)
+        return await show(known, place, look, answer=answer, named=here is None)
 
 
 async def send(
@@ -77,19 +78,26 @@ async def send(
     detach: bool = False,
 ) -> int:
     """Send a message to a task, and show it until it has been answered."""
-    async with place_at(reach) as place:
+    async with place_at(reach) as place, patient(place, look) as known:
         task = place.task(ref)
-        await task.send(text, attachments=_attachments(files))
-        return 0 if detach else await show([task], place, look, answer=answer)
+        try:
+            await task.send(text, attachments=_attachments(files))
+        except asyncio.CancelledError as error:
+            seen = command("watch", reach, ref)
+            error.add_note(f"the message may have been taken all the same, see: {seen}")
+            raise
+        known.append(task)
+        return 0 if detach else await show(known, place, look, answer=answer)
 
 
 async def watch(refs: Sequence[str], *, reach: Reach, look: Look, answer: bool = False) -> int:
     """Show tasks until their latest turns have ended."""
-    async with place_at(reach) as place:
+    async with place_at(reach) as place, patient(place, look) as known:
         tasks = list(dict.fromkeys([place.task(ref) for ref in refs]))
         for task in tasks:
             await task.poll()  # a server that was never reached is no fault to wait out
-        return await show(tasks, place, look, answer=answer, joined=True)
+        known.extend(tasks)
+        return await show(known, place, look, answer=answer, joined=True)
 
 
 async def list_tasks(

@@ -16,9 +16,10 @@ from rxtasks.cli.running import CANCELLED, FAILED
 from rxtasks.cli.view import JsonView, View, answer_view, board_for, view_for
 from rxtasks.cli.wording import Seen, clean
 from rxtasks.errors import TaskTimeout
+from rxtasks.models import TaskStatus
 from rxtasks.task import Task
 
-__all__ = ["show"]
+__all__ = ["patient", "show"]
 
 
 async def show(
@@ -44,16 +45,13 @@ async def show(
         The exit status.
 
     Raises:
-        TaskTimeout: They have not ended in time.
         RxTasksError: They cannot be watched any more.
     """
-    with _told_how_to_go_on(tasks, place):
-        async with _within(look.timeout, tasks):
-            if len(tasks) == 1:
-                one = _one(tasks[0], place, look, answer=answer, named=named, joined=joined)
-                seen = [await one]
-            else:
-                seen = await _side_by_side(tasks, place, look)
+    if len(tasks) == 1:
+        one = _one(tasks[0], place, look, answer=answer, named=named, joined=joined)
+        seen = [await one]
+    else:
+        seen = await _side_by_side(tasks, place, look)
     ended = {each.result.status for each in seen}
     if ended == {"completed"}:
         return 0
@@ -103,18 +101,41 @@ async def _side_by_side(tasks: Sequence[Task], place: Place, look: Look) -> list
 
 
 @asynccontextmanager
-async def _within(seconds: float | None, tasks: Sequence[Task]) -> AsyncGenerator[None, None]:
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        late = next((task for task in tasks if not task.status.is_final), tasks[0])
-        raise TaskTimeout(
-            f"task {late.id} was still {late.status} after {seconds:g} s", status=late.status
-        ) from error
+async def patient(place: Place, look: Look) -> AsyncGenerator[list[Task], None]:
+    """Wait for what is done inside no longer than was asked for.
+
+    It gives a list, of the tasks that are known to be there: who does not wait for them any more
+    is told how to go on.
+
+    Args:
+        place: Where the tasks are.
+        look: It has the seconds to wait.
+
+    Raises:
+        TaskTimeout: It took longer.
+    """
+    tasks: list[Task] = []
+    limit = asyncio.timeout(look.timeout)
+    with _told_how_to_go_on(tasks, place):
+        try:
+            async with limit:
+                yield tasks
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise _late(tasks, f"{look.timeout:g} s", error) from error
+
+
+def _late(tasks: Sequence[Task], waited: str, error: TimeoutError) -> TaskTimeout:
+    if tasks:
+        task = next((task for task in tasks if not task.status.is_final), tasks[0])
+        return TaskTimeout(
+            f"task {task.id} was still {task.status} after {waited}", status=task.status
+        )
+    late = TaskTimeout(f"there was no answer within {waited}", status=TaskStatus.NOT_STARTED)
+    for note in getattr(error.__cause__, "__notes__", ()):  # of what was cancelled
+        late.add_note(note)
+    return late
 
 
 @contextmanager
@@ -122,6 +143,8 @@ def _told_how_to_go_on(tasks: Sequence[Task], place: Place) -> Generator[None]:
     try:
         yield
     except (asyncio.CancelledError, TaskTimeout) as error:
+        if not tasks:
+            raise
         if place.reach is not None:
             again = command("watch", place.reach, *(task.ref for task in tasks))
             go_on = "the task goes on" if len(tasks) == 1 else "the tasks go on"

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ from rxtasks.local import Context, Yield, message
 from rxtasks.platforms import Gateway, Local
 from rxtasks.platforms.base import Capabilities
 from rxtasks.testing import ScriptedPlatform
+from tests.integration.relaying import copied, relaying
+from tests.integration.serving import until
 
 PLAIN = Look(plain=True)
 
@@ -175,12 +178,11 @@ async def test_who_stops_waiting_leaves_the_task_running(place: Place) -> None:
 async def test_a_start_that_is_interrupted_says_where_to_look() -> None:
     arrived = asyncio.Event()
 
-    async def silent(request: web.BaseRequest) -> web.Response:
+    async def arrives(request: web.BaseRequest) -> web.Response:
         arrived.set()
-        await asyncio.sleep(30)
-        return web.Response()
+        return await silent(request)
 
-    async with listening(silent) as url:
+    async with listening(arrives) as url:
         starting = asyncio.create_task(
             commands.run_task("asks", "go", reach=Reach(url=url), look=PLAIN)
         )
@@ -212,6 +214,115 @@ async def test_a_time_out_leaves_the_task_running(
             "rests", "go", reach=Reach(), here=Local({"rests": rests}), look=Look(timeout=0.05)
         )
     assert late.value.__notes__ == ["its agent ran in this process, so it has been cancelled"]
+
+
+async def silent(request: web.BaseRequest) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def test_a_time_out_holds_for_a_server_that_never_answers() -> None:
+    brief, notes = Look(plain=True, timeout=0.2), list[str]()
+    async with listening(silent) as url, asyncio.timeout(10):
+        reach = Reach(url=url)
+        for asked in (
+            commands.watch(["t"], reach=reach, look=brief),
+            commands.watch(["t", "u"], reach=reach, look=brief, answer=True),
+            commands.send("t", "hello", reach=reach, look=brief),
+            commands.run_task("asks", "go", reach=reach, look=brief, answer=True),
+        ):
+            with pytest.raises(TaskTimeout) as late:
+                await asked
+            assert str(late.value) == "there was no answer within 0.2 s"
+            notes += getattr(late.value, "__notes__", [])
+    assert notes == [
+        f"the message may have been taken all the same, see: rxtasks watch t --url {url}",
+        f"a task may have been started all the same, see: rxtasks list asks --url {url}",
+    ]
+
+
+class Cable:
+    """Leads to a port, until it is pulled; then it counts who tries to reach it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._using: set[asyncio.StreamWriter] = set()
+        self._pulled = False
+        self.refused = 0
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        self._using.add(writer)
+        sending = asyncio.create_task(copied(reader, back))
+        try:
+            if self._pulled:  # maybe since it began
+                self.refused += 1
+            else:
+                await copied(there, writer)
+        finally:
+            self._using.discard(writer)
+            sending.cancel()
+            for end in writer, back:
+                end.transport.abort()
+
+    def pull(self) -> None:
+        self._pulled, self.refused = True, 0
+        for writer in tuple(self._using):
+            writer.transport.abort()
+
+    def plug_in(self) -> None:
+        self._pulled = False
+
+
+async def test_a_server_that_goes_away_is_told_once_and_when_it_is_back(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = await place.client.agent("asks").run("go")
+    cable = Cable(int(place.url.rpartition(":")[2]))
+    said = ""
+
+    async def until_said(word: str) -> None:
+        nonlocal said
+        while f"\n{word}" not in said:
+            await asyncio.sleep(0.01)
+            said += capsys.readouterr().out
+
+    async with relaying(cable.handle) as port, asyncio.timeout(20):
+        reach = Reach(url=f"http://127.0.0.1:{port}")
+        watching = asyncio.create_task(commands.watch([task.ref], reach=reach, look=PLAIN))
+        await until_said("request")
+        cable.pull()
+        await until(lambda: cable.refused > 7, seconds=20.0)
+        cable.plug_in()
+        await until_said("back     reached again after ")
+        await task.poll()
+        await task.respond(task.requests[0].id, "yes")
+        assert await watching == 0
+
+    lines = (said + capsys.readouterr().out).splitlines()
+    assert [line.split()[0] for line in lines].count("fault") == 1
+    assert "agent    You said yes" in lines
+
+
+@pytest.mark.parametrize("look", [PLAIN, Look(json=True)], ids=["plain", "json"])
+async def test_a_time_out_holds_while_a_server_is_away(
+    place: Place, look: Look, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = await place.client.agent("asks").run("go")
+    cable = Cable(int(place.url.rpartition(":")[2]))
+    async with relaying(cable.handle) as port, asyncio.timeout(20):
+        reach, brief = Reach(url=f"http://127.0.0.1:{port}"), replace(look, timeout=2.0)
+        watching = asyncio.create_task(commands.watch([task.ref], reach=reach, look=brief))
+        said = ""
+        while "May I?" not in said:
+            await asyncio.sleep(0.01)
+            said += capsys.readouterr().out
+        cable.pull()
+        with pytest.raises(TaskTimeout, match="was still action after 2 s"):
+            await watching
+
+    faults = capsys.readouterr().out.count("fault")
+    assert faults > 0 if look.json else faults <= 1
 
 
 def test_a_time_out_has_a_status_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
