@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, validators
 
 import rxtasks
+from rxtasks.arguments import check_text
 from rxtasks.cli import running, tasks
 from rxtasks.cli.exposure import Exposure
 from rxtasks.cli.options import Flag, Reach, Where, hub_url, prefix_of
@@ -169,7 +170,9 @@ def hub(
     if every is not None and not watch:
         raise UsageError("--every says how often --watch looks: add it, or leave --every out")
     seconds = (every or _LOOK_AGAIN) if watch else None
-    url = hub_url(url) or _HERE
+    url = hub_url(url)
+    url = _HERE if url is None else url
+    check_text("--prefix", prefix)
     return running.run(show(url, prefix, json=json, every=seconds), while_read=True)
 
 

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rxtasks.cli import jsonl
+from rxtasks.cli.options import HUB, variable
 from rxtasks.cli.running import until_stopped
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.view import can_draw, console_for
@@ -43,7 +44,8 @@ async def opened(url: str, prefix: str = "rxtasks") -> AsyncGenerator[RedisHub, 
         hub = RedisHub(url, prefix=prefix)
         await hub.__aenter__()
     except ConfigurationError as error:
-        raise UsageError(str(error)) from None
+        of_whom = f"{HUB}: " if url == variable(HUB) else ""
+        raise UsageError(f"{of_whom}{error}") from None
     try:
         yield hub
     finally:

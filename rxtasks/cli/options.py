@@ -10,11 +10,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter, Token, validators
 
+from rxtasks.arguments import check_text
 from rxtasks.cli.settings import DEFAULT_URL, UsageError, named
 
-__all__ = ["Flag", "Look", "Name", "Reach", "Where", "hub_url", "prefix_of", "variable"]
+__all__ = ["HUB", "Flag", "Look", "Name", "Reach", "Where", "hub_url", "prefix_of", "variable"]
 
-_HUB = "RXTASKS_HUB"
+HUB = "RXTASKS_HUB"
 
 
 def _path(kind: type, tokens: Sequence[Token]) -> Path:
@@ -133,12 +134,12 @@ def hub_url(given: str | None) -> str | None:
         UsageError: What was given has a password in it.
     """
     if given is None:
-        return variable(_HUB)
+        return variable(HUB)
     user, _, _ = given.partition("//")[2].rpartition("@")
     if ":" in user or "password=" in given.partition("?")[2]:
         raise UsageError(
             "others can see the password in the URL of the Redis server on a command line: put "
-            f"the URL into the environment as {_HUB}, and leave it out"
+            f"the URL into the environment as {HUB}, and leave it out"
         )
     return given
 
@@ -148,7 +149,8 @@ def prefix_of(hub: str | None, given: str | None) -> str:
 
     Raises:
         UsageError: There is no hub.
+        ConfigurationError: It is empty.
     """
     if hub is None and given is not None:
-        raise UsageError(f"--hub-prefix needs --hub or {_HUB}")
-    return given or "rxtasks"
+        raise UsageError(f"--hub-prefix needs --hub or {HUB}")
+    return "rxtasks" if given is None else check_text("--hub-prefix", given)

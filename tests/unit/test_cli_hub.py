@@ -290,10 +290,42 @@ def test_a_hub_is_found_in_the_environment(
     assert "no task is watched" in capsys.readouterr().out
 
     monkeypatch.setenv("RXTASKS_HUB", "redis://127.0.0.1:s3c/0")
-    assert main(["serve", "--port=0", "--hub-prefix=mine"]) == 2
-    said = capsys.readouterr().err
-    assert "no URL of a Redis server" in said
-    assert "s3c" not in said
+    for command in ["serve", "--port=0", "--hub-prefix=mine"], ["hub"]:
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("rxtasks: RXTASKS_HUB: this is no URL of a Redis server")
+        assert "s3c" not in said
+
+    monkeypatch.setenv("RXTASKS_HUB", shared_redis().url + "?x=1")
+    assert main(["hub"]) == 2
+    assert "RXTASKS_HUB: the URL of a Redis server has no option 'x'" in capsys.readouterr().err
+    assert main(["hub", "http://127.0.0.1"]) == 2
+    assert "RXTASKS_HUB" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["serve", "--port=0", "--hub-prefix", ""], "--hub-prefix is empty"),
+        (["serve", "--port=0", "--hub-prefix", " "], "--hub-prefix is empty"),
+        (["hub", "--prefix", ""], "--prefix is empty"),
+        (["hub", ""], "the URL of a Redis server is empty"),
+    ],
+)
+def test_what_is_empty_is_refused(
+    command: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RXTASKS_HUB", shared_redis().url)
+    assert main(command) == 2
+    assert capsys.readouterr() == ("", f"rxtasks: {said}\n")
+
+
+def test_a_hub_has_a_prefix() -> None:
+    with pytest.raises(ConfigurationError, match="prefix is empty"):
+        RedisHub(prefix="")
 
 
 def test_a_prefix_needs_a_hub(
