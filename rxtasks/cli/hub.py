@@ -29,6 +29,10 @@ except ImportError:
 
 __all__ = ["opened", "reporting", "show", "table"]
 
+_HEAD = (
+    *("TASK", "PLATFORM", "LEADER", "LEASE", "TERM"),
+    *("PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN"),
+)
 Write: TypeAlias = "Callable[[list[HubTask], str], None]"
 """Writes what a look has found, or why it has found nothing."""
 
@@ -121,7 +125,14 @@ def _writing(*, json: bool, again: bool) -> Generator[Write]:
 
 def _line(tasks: list[HubTask], error: str) -> str:
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode({"at": at, "tasks": tasks, "error": error}).decode()
+    shown = [{"task": _of(task)[0], **msgspec.to_builtins(task)} for task in tasks]
+    return msgspec.json.encode({"at": at, "tasks": shown, "error": error}).decode()
+
+
+def _of(task: HubTask) -> tuple[str, str]:
+    """Give the id by which a task is watched, and its platform."""
+    platform, _, task_id = task.name.partition("/")
+    return task_id, platform
 
 
 def table(tasks: list[HubTask], error: str = "") -> list[str]:
@@ -130,10 +141,9 @@ def table(tasks: list[HubTask], error: str = "") -> list[str]:
         return [clean(error)]
     if not tasks:
         return ["no task is watched by way of this hub, or was lately"]
-    head = ("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
     rows = [
         (
-            clean(task.name),
+            *map(clean, _of(task)),
             clean(task.leader) or "-",
             f"{task.lease:.1f} s" if task.leader else "-",
             str(task.token),
@@ -145,8 +155,8 @@ def table(tasks: list[HubTask], error: str = "") -> list[str]:
         )
         for task in tasks
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    widths = [max(len(row[column]) for row in (_HEAD, *rows)) for column in range(len(_HEAD))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
+        for row in (_HEAD, *rows)
     ]

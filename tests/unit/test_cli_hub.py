@@ -14,11 +14,14 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from rxtasks import Client, ConfigurationError, TransportError
 from rxtasks.cli.app import main
+from rxtasks.cli.commands import watch
 from rxtasks.cli.hub import reporting, show, table
+from rxtasks.cli.options import Look, Reach
 from rxtasks.cli.running import guarded, run
 from rxtasks.cli.serve import serving
 from rxtasks.hub import HubTask, RedisHub
@@ -43,22 +46,43 @@ def test_a_hub_that_nobody_uses_says_so(capsys: pytest.CaptureFixture[str]) -> N
 def test_what_servers_of_a_hub_do_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     url = shared_redis().url
 
-    async def serve() -> str:
+    async def serve() -> tuple[str, str]:
         platform = Local(agents={"greet": greet})
         async with (
             serving(platform, "127.0.0.1", 0, token=None, hub=url) as running,
             Client(Gateway(running.url)) as client,
         ):
             task = await client.agent("greet").run("you")
-            return (await task.result(timeout=10)).text
+            return task.id, (await task.result(timeout=10)).text
 
-    assert asyncio.run(serve()) == "Hello, you!"
+    task, text = asyncio.run(serve())
+    assert text == "Hello, you!"
     assert main(["hub", url]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == [
-        *("TASK", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES", "LAG", "SEEN")
+        *("TASK", "PLATFORM", "LEADER", "LEASE", "TERM", "PROCESSES", "OBSERVERS", "ENTRIES"),
+        *("LAG", "SEEN"),
     ]
-    assert any(line.startswith("local/") for line in lines)
+    assert [task, "local"] in [line.split()[:2] for line in lines]
+
+
+@pytest.mark.parametrize("json", [False, True])
+async def test_what_is_shown_of_a_task_names_it_for_watch(
+    json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, prefix = shared_redis().url, f"to-watch-{json}"
+    platform = Local(agents={"greet": greet})
+    async with (
+        serving(platform, "127.0.0.1", 0, token=None, hub=url, hub_prefix=prefix) as running,
+        Client(Gateway(running.url)) as client,
+    ):
+        await (await client.agent("greet").run("you")).result(timeout=10)
+        assert await show(url, prefix, json=json) == 0
+        shown = capsys.readouterr().out.splitlines()[-1]
+        task = msgspec.json.decode(shown)["tasks"][0]["task"] if json else shown.split()[0]
+        look = Look(plain=True, timeout=10)
+        assert await watch([task], reach=Reach(url=running.url), look=look) == 0
+    assert "agent    Hello, you!" in capsys.readouterr().out.splitlines()
 
 
 async def test_a_server_says_when_it_does_not_share(
@@ -109,7 +133,7 @@ def test_a_task_that_is_led_shows_by_whom() -> None:
 
     (_, line) = table([task])
 
-    assert line.split() == ["a/b", "host-1", "1.2", "s", "3", "2", "3", "0", "0", "0.0", "s", "ago"]
+    assert " ".join(line.split()) == "b a host-1 1.2 s 3 2 3 0 0 0.0 s ago"
 
 
 @pytest.mark.parametrize(
@@ -160,13 +184,13 @@ def test_a_hub_is_looked_at_until_a_signal_comes(
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
 
-    async def watch() -> int:
+    async def watching() -> int:
         looking = asyncio.create_task(show(shared_redis().url, "nothing", json=False, every=0.01))
         await until(lambda: out.getvalue().count("no task is watched") > 2)
         os.kill(os.getpid(), number)
         return await looking
 
-    assert guarded(lambda: run(watch())) == 0
+    assert guarded(lambda: run(watching())) == 0
     looks = out.getvalue().split("\n\n")
     assert looks[0] == "no task is watched by way of this hub, or was lately"
     assert looks[-1] == ""
@@ -178,7 +202,7 @@ def test_a_hub_that_goes_away_while_it_is_looked_at_is_waited_for(
     out, server = io.StringIO(), RedisServer()
     monkeypatch.setattr(sys, "stdout", out)
 
-    async def watch() -> int:
+    async def watching() -> int:
         looking = asyncio.create_task(show(server.url, "nothing", json=True, every=0.01))
         await until(lambda: '"error": ""' in out.getvalue())
         server.stop()
@@ -190,7 +214,7 @@ def test_a_hub_that_goes_away_while_it_is_looked_at_is_waited_for(
         return await looking
 
     try:
-        assert guarded(lambda: run(watch())) == 0
+        assert guarded(lambda: run(watching())) == 0
     finally:
         server.close()
     assert all("tasks" in json.loads(line) for line in out.getvalue().splitlines())
@@ -207,13 +231,13 @@ def test_on_a_terminal_a_look_takes_the_place_of_the_one_before(
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setenv("TERM", "xterm-256color")
 
-    async def watch() -> int:
+    async def watching() -> int:
         looking = asyncio.create_task(show(shared_redis().url, "nothing", every=0.01))
         await until(lambda: out.getvalue().count("no task is watched") > 2)
         os.kill(os.getpid(), signal.SIGINT)
         return await looking
 
-    assert guarded(lambda: run(watch())) == 0
+    assert guarded(lambda: run(watching())) == 0
     assert "\x1b[2K\x1b[1A\x1b[2Kno task is watched" in out.getvalue()
     assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
 
