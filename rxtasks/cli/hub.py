@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from rich.live import Live
@@ -83,27 +83,38 @@ async def show(url: str, prefix: str, *, json: bool = False, every: float | None
 
     Raises:
         UsageError: It is no URL of a Redis server, or not one that will do.
-        TransportError: The server cannot be reached at the first look.
+        TransportError: It looks once, and the server cannot be reached.
     """
-    async with opened(url, prefix) as hub:
-        with _writing(json=json, again=every is not None) as write:
-            write(await hub.status(), "")
-            if every is not None:
-                await _again(hub, every, write)
+    with _writing(json=json, again=every is not None) as write:
+        if every is None:
+            async with opened(url, prefix) as hub:
+                write(await hub.status(), "")
+        else:
+            await _while_not_stopped(_again(url, prefix, every, write))
     return 0
 
 
-async def _again(hub: RedisHub, every: float, write: Write) -> None:
-    stopped = asyncio.create_task(until_stopped())
-    try:
-        while not (await asyncio.wait([stopped], timeout=every))[0]:
+async def _again(url: str, prefix: str, every: float, write: Write) -> None:
+    async with opened(url, prefix) as hub:
+        while True:
             try:
                 write(await hub.status(), "")
             except TransportError as error:
                 write([], str(error))  # Redis may come back
+            await asyncio.sleep(every)
+
+
+async def _while_not_stopped(looking: Coroutine[Any, Any, None]) -> None:
+    """Look until a signal comes, also one that comes while there is no answer."""
+    both = asyncio.create_task(until_stopped()), asyncio.create_task(looking)
+    try:
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        stopped.cancel()
-        await asyncio.wait([stopped])
+        for each in both:
+            each.cancel()
+        await asyncio.wait(both)
+    for each in done:
+        each.result()
 
 
 @contextmanager

@@ -196,16 +196,20 @@ def test_a_hub_is_looked_at_until_a_signal_comes(
     assert looks[-1] == ""
 
 
-def test_a_hub_that_goes_away_while_it_is_looked_at_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("away", [False, True], ids=["at first it is there", "at first it is not"])
+def test_a_hub_that_is_away_while_it_is_looked_at_is_waited_for(
+    away: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, server = io.StringIO(), RedisServer()
     monkeypatch.setattr(sys, "stdout", out)
+    if away:
+        server.stop()
 
     async def watching() -> int:
         looking = asyncio.create_task(show(server.url, "nothing", json=True, every=0.01))
-        await until(lambda: '"error": ""' in out.getvalue())
-        server.stop()
+        if not away:
+            await until(lambda: '"error": ""' in out.getvalue())
+            server.stop()
         await until(lambda: "cannot be reached" in out.getvalue())
         server.start()
         seen = len(out.getvalue())
@@ -218,6 +222,31 @@ def test_a_hub_that_goes_away_while_it_is_looked_at_is_waited_for(
     finally:
         server.close()
     assert all("tasks" in json.loads(line) for line in out.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["at first it answers", "it never answers"])
+def test_who_looks_at_a_hub_that_hangs_ends_at_once(
+    away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, server = io.StringIO(), RedisServer()
+    monkeypatch.setattr(sys, "stdout", out)
+    if away:
+        server.hang()
+
+    async def watching() -> int:
+        looking = asyncio.create_task(show(server.url, "nothing", every=0.01))
+        if not away:
+            await until(lambda: "no task is watched" in out.getvalue())
+            server.hang()
+        await asyncio.sleep(0.2)  # by then it waits for an answer
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(3):
+            return await looking
+
+    try:
+        assert guarded(lambda: run(watching())) == 0
+    finally:
+        server.close()
 
 
 def test_on_a_terminal_a_look_takes_the_place_of_the_one_before(
@@ -365,9 +394,15 @@ def test_what_is_no_redis_server_is_an_error_of_usage(capsys: pytest.CaptureFixt
     assert "no URL of a Redis server" in capsys.readouterr().err
 
 
-def test_a_redis_server_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["hub", "redis://127.0.0.1:1/0"]) == 1
-    assert "cannot be reached" in capsys.readouterr().err
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_redis_server_that_is_away_is_an_error(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["hub", "redis://127.0.0.1:1/0", *options]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith("rxtasks: Redis cannot be reached: ")
+    assert errors.count("\n") == 1
 
 
 async def test_a_redis_server_that_hangs_says_how_long_it_was_waited_for() -> None:
