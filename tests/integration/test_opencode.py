@@ -11,7 +11,14 @@ from contextlib import aclosing
 
 import pytest
 
-from rxtasks import Client, ConfigurationError, PlatformError, TaskStatus, TransportError
+from rxtasks import (
+    Client,
+    ConfigurationError,
+    DecodeError,
+    PlatformError,
+    TaskStatus,
+    TransportError,
+)
 from rxtasks.platforms import OpenCode
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
 from rxtasks.platforms.opencode import line
@@ -102,6 +109,42 @@ async def test_what_somebody_else_has_answered_is_answered_no_more(
         await platform.respond(TaskRef(ASKING), QUESTION, "red")
     with pytest.raises(ConfigurationError, match="does not wait"):
         await platform.respond(TaskRef(ASKING), QUESTION, "red")
+
+
+@pytest.mark.parametrize(
+    "unknown", [Fault(200, b"<!doctype html>", kind="text/html"), Fault(404)], ids=["page", "404"]
+)
+async def test_a_server_that_lists_no_agents_models_or_questions_will_do(
+    server: OpenCodeServer, unknown: Fault
+) -> None:
+    server.faults |= {"agents": [unknown] * 3, "providers": [unknown]}
+    server.faults["asked"] = [Fault(None), unknown] * 20  # it knows permissions
+    async with Client(OpenCode(server.url, password=PASSWORD)) as client:
+        task = await client.agent("build").run("Go", model="fake/fake-1")
+        faults: list[object] = []
+        task.errors.subscribe(faults.append)
+        await task.result(timeout=10)
+        await task.send("And?")
+        result = await task.result(timeout=10)
+        listed = [each.id async for each in client.agent("build").tasks()]
+
+    assert (result.status, result.text, faults) == ("completed", "tok1 tok2 tok3 ", [])
+    assert server.asked("prompt")[0].body["model"] == {"providerID": "fake", "modelID": "fake-1"}
+    assert task.id in listed
+
+
+async def test_an_answer_about_questions_that_is_broken_withdraws_none(
+    server: OpenCodeServer, platform: OpenCode
+) -> None:
+    server.ask()
+    await platform.snapshot(TaskRef(ASKING), None, Want())
+    server.faults["asked"] = [Fault(None), Fault(200, b'[{"id":')]
+    with pytest.raises(DecodeError):
+        await platform.snapshot(TaskRef(ASKING), None, Want())
+    found = await platform.snapshot(TaskRef(ASKING), None, Want())
+
+    assert found.info is not None
+    assert [each.id for each in found.info.requests or ()] == [QUESTION]
 
 
 async def test_a_session_that_is_deleted_while_it_is_listed_is_left_out(

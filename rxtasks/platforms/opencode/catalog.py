@@ -49,7 +49,10 @@ class AgentInfo(Struct, frozen=True, kw_only=True):
 
 async def agents(server: Server) -> list[AgentInfo]:
     """List the agents."""
-    found: list[AgentWire] = await server.request("GET", "/agent", list[AgentWire])
+    return _agents(await server.request("GET", "/agent", list[AgentWire]))
+
+
+def _agents(found: Sequence[AgentWire]) -> list[AgentInfo]:
     return [
         AgentInfo(
             id=each.name,
@@ -64,10 +67,15 @@ async def agents(server: Server) -> list[AgentInfo]:
 async def check_agent(server: Server, agent_id: str) -> None:
     """Find out whether there is an agent: to a prompt for one that is not, the server says yes.
 
+    A server that does not list its agents is believed.
+
     Raises:
         AgentNotFound: There is none.
     """
-    known = [agent.id for agent in await agents(server) if not agent.hidden]
+    found: list[AgentWire] | None = await server.request_if_known("/agent", list[AgentWire])
+    if found is None:
+        return
+    known = [agent.id for agent in _agents(found) if not agent.hidden]
     if agent_id not in known:
         raise AgentNotFound(
             f"{NAME} has no agent {agent_id!r}; there are {', '.join(known)}", status=404
@@ -83,7 +91,10 @@ async def model_of(server: Server, name: str) -> dict[str, str]:
     provider, slash, model = name.partition("/")
     if not (provider and slash and model):
         raise ConfigurationError(f'a model is named as "provider/model", not {name!r}')
-    found: Providers = await server.request("GET", "/config/providers", Providers)
+    named = {"providerID": provider, "modelID": model}
+    found: Providers | None = await server.request_if_known("/config/providers", Providers)
+    if found is None:
+        return named
     models = {each.id: each.models for each in found.providers}
     if provider not in models:
         raise ConfigurationError(
@@ -92,7 +103,7 @@ async def model_of(server: Server, name: str) -> dict[str, str]:
     if model not in models[provider]:
         names = ", ".join(list(models[provider])[:20])
         raise ConfigurationError(f"{provider} has no model {model!r}; there are {names}")
-    return {"providerID": provider, "modelID": model}
+    return named
 
 
 async def ask_for(server: Server, asked: Asked) -> None:
@@ -100,9 +111,9 @@ async def ask_for(server: Server, asked: Asked) -> None:
     for _ in range(_ATTEMPTS):
         before = asked.changes
         permissions = await server.request("GET", "/permission", list[PermissionWire])
-        questions = await server.request("GET", "/question", list[QuestionWire])
+        questions = await server.request_if_known("/question", list[QuestionWire])
         if asked.changes == before:
-            asked.polled(permissions, questions)
+            asked.polled(permissions, questions or [])
             return
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from rxtasks.errors import PlatformError, TaskNotFound
+from rxtasks.errors import DecodeError, PlatformError, TaskNotFound
 from rxtasks.platforms.in_use import InUse
 from rxtasks.wire.http import Http, HttpOptions, SSEConnection
 
@@ -83,6 +83,24 @@ class Server:
         """
         how["params"] = {**self._directory, **how.get("params", {})}
         return await self._http.get().request(method, path, type=type_, **how)
+
+    async def request_if_known(self, path: str, type_: Any) -> Any:
+        """Ask for what not every version of the server has; None from one that has not.
+
+        At a path that it does not know, the server has the page of its user interface, or nothing.
+
+        Raises:
+            RxTasksError: What the server answered otherwise, or that it did not.
+        """
+        received: dict[str, str] = {}
+        try:
+            return await self.request("GET", path, type_, received=received)
+        except TaskNotFound:
+            return None
+        except DecodeError:
+            if not received.get("content-type", "").startswith("text/html"):
+                raise
+            return None
 
     @asynccontextmanager
     async def stream(self) -> AsyncGenerator[SSEConnection]:
