@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rxtasks.models import EventValue, Gap, TaskUpdate
 from rxtasks.streams.ends import Subscriber
 from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry, entry_of
@@ -87,9 +89,17 @@ class FollowingLog(TaskLog):
         for subscriber in tuple(self._admitted):
             self._start(subscriber)
 
-    def _finish(self, error: Exception | None, *, ended: bool) -> None:
-        self.held = False
-        super()._finish(error, ended=ended)
+    def _finish(
+        self,
+        error: Exception | None,
+        *,
+        ended: bool,
+        only: Collection[Subscriber] | None = None,
+    ) -> None:
+        held, self.held = self.held, False
+        super()._finish(error, ended=ended, only=only)
+        if held and only is not None and self._admitted:
+            self.held = True  # for those that go on waiting
 
     def _announce(self, entry: Entry) -> None:
         for subscriber in (*self._subscribers, *self._admitted):

@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
 
 from rxtasks.errors import ClientClosed
@@ -33,8 +33,8 @@ _last = attrgetter("last")
 class TaskLog:
     """An append-only log with subscribers.
 
-    It belongs to one event loop, from the first subscription on. Only `discard` may be called from
-    other threads.
+    It belongs to one event loop, from the first subscription on. Only `discard` and `present` may
+    be called from other threads.
 
     Attributes:
         tail: Position of the newest entry; 0 while there is none.
@@ -116,15 +116,25 @@ class TaskLog:
         """Tell that a new turn has begun."""
         self.enqueue(lambda: setattr(self, "settled", False))
 
-    def complete(self, *, ended: bool = False) -> None:
-        """Complete the subscribers that are present; with `ended`, later ones too."""
-        self.enqueue(lambda: self._finish(None, ended=ended))
+    def complete(self, *, ended: bool = False, only: Collection[Subscriber] | None = None) -> None:
+        """Complete the subscribers that are present; with `ended`, later ones too.
+
+        Args:
+            ended: The task is gone.
+            only: Complete none but these.
+        """
+        self.enqueue(lambda: self._finish(None, ended=ended, only=only))
 
     def fail(self, error: Exception) -> None:
         """End the subscribers that are present with an error, those of faults by completing."""
         self.enqueue(lambda: self._finish(error, ended=False))
 
     # ------------------------------------------------------------------ reading
+
+    def present(self) -> tuple[Subscriber, ...]:
+        """Say who has been let in and has not left; from any thread."""
+        # In this order: who starts meanwhile is found twice, rather than not at all.
+        return (*self._admitted, *self._subscribers)
 
     def admit(self, subscriber: Subscriber) -> None:
         """Let a subscriber in: it starts in a later turn of the loop, behind what is queued.
@@ -275,11 +285,20 @@ class TaskLog:
             if not subscriber.closed:
                 subscriber.settled()
 
-    def _finish(self, error: Exception | None, *, ended: bool) -> None:
+    def _finish(
+        self,
+        error: Exception | None,
+        *,
+        ended: bool,
+        only: Collection[Subscriber] | None = None,
+    ) -> None:
         for subscriber in self._admitted:
-            self._start(subscriber)  # it is present too: nobody is left behind without an end
+            if only is None or subscriber in only:
+                self._start(subscriber)  # it is present too: nobody is left without an end
         self.ended = self.ended or ended
         subscribers = self._subscribers
+        if only is not None:
+            subscribers = tuple(each for each in subscribers if each in only)
         if error is None:
             for subscriber in subscribers:
                 subscriber.complete()

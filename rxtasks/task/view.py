@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from reactivex.abc import DisposableBase
@@ -203,7 +204,8 @@ class TaskView:
             loop = self._feed.loop
         except ClientClosed:
             return  # closing the client has done the same
-        loop.call_soon_threadsafe(log.complete)
+        # Those of this moment: who comes in the same turn of the loop is not meant.
+        loop.call_soon_threadsafe(partial(log.complete, only=log.present()))
 
     def _ref(self) -> TaskRef:
         if self._feed.ref is None:

@@ -468,6 +468,23 @@ async def test_unsubscribe_inside_on_next_completes_afterwards() -> None:
 # ------------------------------------------------------------------ 5. a bad observer
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.7])
+async def test_who_comes_right_after_unsubscribe_is_not_completed(moment: float) -> None:
+    async with Client(ScriptedPlatform(SCRIPT)) as client:
+        task = await client.agent("a").run("go")
+        before: list[object] = []
+        after: list[object] = []
+        task.messages.subscribe(before.append, on_completed=lambda: before.append("completed"))
+        await asyncio.sleep(moment)
+        task.unsubscribe()
+        task.messages.subscribe(after.append, on_completed=lambda: after.append("completed"))
+        await task.result()
+
+    assert before.count("completed") == 1
+    assert finals(after) == EXPECTED
+    assert after.index("completed") == len(after) - 1  # when the client closes
+
+
 async def test_a_bad_observer_hurts_only_itself() -> None:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
