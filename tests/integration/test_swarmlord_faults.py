@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from rxtasks import AgentMessage, Cadence, Client, Gap, TaskStatus, TransportFault, UnknownMessage
+from rxtasks import (
+    AgentMessage,
+    Cadence,
+    Client,
+    Gap,
+    TaskNotFound,
+    TaskStatus,
+    TransportFault,
+    UnknownMessage,
+)
 from rxtasks.platforms import Swarmlord
 from tests.integration.serving import until
 from tests.integration.swarmlord_server import (
@@ -327,6 +336,19 @@ async def test_a_history_of_messages_will_do(server: SwarmlordServer) -> None:
 
         assert (result.status, result.text) == ("completed", "Hello")
         assert watch.said() == ["Hello"]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_session_may_have_no_history(server: SwarmlordServer, status: int) -> None:
+    server.always["history"] = Fault(status)
+    async with talking(server) as client:
+        watch = await finished(client)
+        is_whole(watch)
+        server.sessions.pop(watch.task.id)
+        with pytest.raises(TaskNotFound):
+            await watch.task.get_messages()
+
+    assert watch.faults == []
 
 
 async def test_a_text_that_was_left_unfinished_is_finished_when_the_session_rests(

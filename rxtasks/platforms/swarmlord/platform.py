@@ -251,7 +251,13 @@ class Swarmlord(Account):
         return await self._http.request("GET", _session(id), type=SessionInfo)
 
     async def _answer(self, id: str) -> Any:
-        return await self._http.request("GET", f"{_session(id)}/history", type=object)
+        try:
+            return await self._http.request("GET", f"{_session(id)}/history", type=object)
+        except PlatformError as error:
+            if error.status not in (404, 405):
+                raise
+        await self._info(id)  # it says if the session itself is gone
+        return []
 
     # ------------------------------------------------------------------ the rest
 
