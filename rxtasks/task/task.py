@@ -52,11 +52,13 @@ class Task(TaskView):
             TransportError: It could not be reached.
         """
         self._open_ref()
-        # Of a task that was resumed by id, "idle" means nothing without its messages. After a send
-        # they may hold the only evidence that the turn has begun, and one may be unfinished.
         turn, ledger = self._feed.state.turn, self._feed.state.ledger
-        unproved = turn.state in (TurnState.UNKNOWN, TurnState.WAITING) or ledger.unfinished
+        # After a send messages may be the only evidence of the turn; and one may be unfinished.
+        unproved = turn.state is TurnState.WAITING or ledger.unfinished
         await self._feed.poll(Want(info=True, messages=unproved))
+        sessions = self._owner.platform.capabilities.idle_is_completed
+        if sessions and turn.state is TurnState.UNKNOWN and turn.word is TaskStatus.IDLE:
+            await self._feed.poll(Want())  # only messages tell whether a turn has ended
         return self.status
 
     async def result(self, *, timeout: float | None = 600.0) -> TaskResult:

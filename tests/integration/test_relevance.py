@@ -119,6 +119,21 @@ async def test_a_follow_up_settles_by_its_own_answer(server: RelevanceServer) ->
         assert task.platform_state == "idle"
 
 
+@pytest.mark.parametrize("word", ["running", "idle", "completed", "paused"])
+async def test_a_poll_of_a_resumed_task_is_one_request(server: RelevanceServer, word: str) -> None:
+    async with talking(server) as client:
+        started = await client.agent("agent-1").run("Go")
+        await started.result()
+        server.tasks[started.id].become(word)
+    async with talking(server) as client:
+        task = client.task(started.ref)
+        before = len(server.requests)
+
+        assert await task.poll() == word
+        assert [each.route for each in server.requests[before:]] == ["metadata"]
+        assert (await task.get_messages())[-1].id == "a1"
+
+
 async def test_a_task_is_resumed_by_its_ref(server: RelevanceServer) -> None:
     async with talking(server) as client:
         ref = (await client.agent("agent-1").run("Go")).ref
