@@ -188,6 +188,14 @@ def fresh(error: _E) -> _E:
     return twin.with_traceback(None)
 
 
+def in_words(error: BaseException) -> str:
+    """Say what an exception says, with its type where that alone is no sentence."""
+    text, kind = str(error), type(error)
+    if not text.strip():
+        return kind.__name__
+    return f"{kind.__name__}: {text}" if kind.__str__ is KeyError.__str__ else text
+
+
 def untraced(error: BaseException) -> None:
     """Let an exception, and those that led to it, go of the frames that they passed.
 

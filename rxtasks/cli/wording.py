@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rxtasks.errors import in_words
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -159,8 +160,8 @@ def message_text(message: Message) -> str:
 
 def fault_text(fault: TransportFault | FatalFault) -> str:
     """Write what went wrong with watching, in one line that is short enough to be read."""
-    cause, whole = str(fault.cause), str(fault)
-    said = whole.removesuffix(cause) if cause else whole
+    cause, whole = in_words(fault.cause), str(fault)
+    said = whole.removesuffix(cause)
     return " ".join(clean(said + _short(cause)).split())
 
 

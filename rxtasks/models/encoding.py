@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from rxtasks import errors
-from rxtasks.errors import PlatformError, RxTasksError, TransportError
+from rxtasks.errors import PlatformError, RxTasksError, TransportError, in_words
 from rxtasks.models.messages import UnknownMessage
 
 __all__ = ["Failure", "encode", "exception_of", "failure_of", "rebuilt", "simple"]
@@ -37,7 +37,7 @@ class Failure(Struct, kw_only=True, omit_defaults=True, frozen=True):
 
 def failure_of(error: BaseException) -> Failure:
     """Write an error down."""
-    message = _plain(str(error) or type(error).__name__)[:_SENTENCE]
+    message = _plain(in_words(error))[:_SENTENCE]
     kind = type(error).__name__
     if isinstance(error, PlatformError):
         return Failure(
@@ -52,7 +52,9 @@ def rebuilt(failure: Failure) -> RxTasksError:
     """Make the error that was written down; one of an unknown kind says its kind in its text."""
     kind: Any = getattr(errors, failure.kind, None) if failure.kind in errors.__all__ else None
     if kind is None:
-        return RxTasksError(f"{failure.kind}: {failure.message}")
+        # The kind is in it already where the text alone was no sentence.
+        told = f"{failure.message}:".startswith(f"{failure.kind}:")
+        return RxTasksError(failure.message if told else f"{failure.kind}: {failure.message}")
     found: RxTasksError
     if issubclass(kind, PlatformError):
         found = kind(failure.message, status=failure.status, retry_after=failure.retry_after)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rxtasks.errors import RxTasksError, untraced
+from rxtasks.errors import RxTasksError, in_words, untraced
 from rxtasks.models.messages import AgentErrorMessage, AnyMessage, Gap, Message
 from rxtasks.models.statuses import Connection, TaskStatus
 
@@ -129,7 +129,7 @@ class TransportFault(Struct, frozen=True, kw_only=True, tag_field="kind", tag="t
 
     def __str__(self) -> str:
         again = f"attempt {self.attempt}, again in {self.retry_in:.1f} s"
-        return f"the {self.source} failed ({again}): {self.cause}"
+        return f"the {self.source} failed ({again}): {in_words(self.cause)}"
 
 
 class FatalFault(Struct, frozen=True, tag_field="kind", tag="fatal-fault"):
@@ -142,7 +142,7 @@ class FatalFault(Struct, frozen=True, tag_field="kind", tag="fatal-fault"):
         untraced(self.cause)
 
     def __str__(self) -> str:
-        return f"watching has ended: {self.cause}"
+        return f"watching has ended: {in_words(self.cause)}"
 
 
 TaskFault: TypeAlias = AgentFault | TransportFault | FatalFault | Gap

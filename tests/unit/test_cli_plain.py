@@ -248,7 +248,7 @@ async def test_a_view_says_little_while_its_platform_is_away() -> None:
         ),
         ("gateway: POST /v1/x answered 503: busy", "answered 503: busy"),
         ("x" * 500, "x" * 57 + "..."),
-        ("", ""),
+        ("", "TransportError"),
     ],
 )
 def test_a_fault_is_cut_to_what_can_be_read(cause: str, short: str) -> None:
