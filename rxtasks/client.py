@@ -22,7 +22,7 @@ from rxtasks.feed.limits import Limits
 from rxtasks.feed.shared_stream import SharedStream
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import AgentRef, Platform, TaskRef
-from rxtasks.platforms.checks import check_platform
+from rxtasks.platforms.checks import check_platform, listed
 from rxtasks.task import Task
 from rxtasks.wire.http import HttpOptions, Timeouts
 
@@ -290,13 +290,13 @@ class AgentHandle:
         left = limit
         async with aclosing(pages) as listing:
             async for page in listing:
-                for listed in page:
+                for found in listed(page, self._client.platform):
                     if left is not None:
                         if left == 0:
                             return
                         left -= 1
-                    task = self.task(listed.id)
-                    task.listed(listed.info)
+                    task = self.task(found.id)
+                    task.listed(found.info)
                     yield task
 
 

@@ -29,6 +29,7 @@ from rxtasks.models import (
     UserMessage,
 )
 from rxtasks.platforms.base import Accepted, Batch, Metadata, Snapshot, TaskRef
+from rxtasks.platforms.checks import sound_items
 
 __all__ = ["State"]
 
@@ -183,6 +184,7 @@ class State:
         """Merge what one read from a stream brought."""
         items = self.ledger.batch(batch)
         if len(items) != 1 or items[0].__class__ is not list:  # by far the most frequent
+            items = sound_items(items, self._platform)
             self.tools.note(items)
             if any(isinstance(x, Metadata) and x.platform_state for x in items):
                 self._words, self._doubted = self._words + 1, False

@@ -21,8 +21,8 @@ from rxtasks.feed.timers import Timers
 from rxtasks.feed.turn import Turn, TurnState
 from rxtasks.feed.waiters import Waiters
 from rxtasks.models import Connection, FatalFault, TaskInfo, TaskStatus, TransportFault
-from rxtasks.platforms.base import Batch, Platform, Snapshot, TaskRef, Want
-from rxtasks.platforms.checks import promised
+from rxtasks.platforms.base import Batch, Platform, TaskRef, Want
+from rxtasks.platforms.checks import polled
 from rxtasks.streams.log import TaskLog
 
 __all__ = ["Watching"]
@@ -158,7 +158,7 @@ class Watching(RefCounted):
             margin_seconds = self._limits.cadence.margin
             want = Want(info=want.info, messages=want.messages, margin=margin_seconds)
         found = await self._platform.snapshot(self.ref, mark.cursor, want)
-        snapshot = promised(found, Snapshot, self._platform, "snapshot")
+        snapshot = polled(found, self._platform)
         self._refusals.answered()
         if self._poller.failing:
             self._stream.hurry()

@@ -18,8 +18,8 @@ from rxtasks.feed.reading import read
 from rxtasks.feed.sending import deliver
 from rxtasks.feed.turn import TurnState
 from rxtasks.models import Attachment, Message, TaskResult, TaskStatus
-from rxtasks.platforms.base import Accepted, AgentRef, Metadata, Snapshot, TaskRef, Want
-from rxtasks.platforms.checks import promised
+from rxtasks.platforms.base import Accepted, AgentRef, Metadata, TaskRef, Want
+from rxtasks.platforms.checks import polled
 from rxtasks.task.checks import check_message, seconds
 from rxtasks.task.owner import Owner
 from rxtasks.task.view import TaskView
@@ -56,8 +56,7 @@ class Task(TaskView):
         # After a send messages may be the only evidence of the turn; and one may be unfinished.
         unproved = turn.state is TurnState.WAITING or ledger.unfinished
         await self._feed.poll(Want(info=True, messages=unproved))
-        sessions = self._owner.platform.capabilities.idle_is_completed
-        if sessions and turn.state is TurnState.UNKNOWN and turn.word is TaskStatus.IDLE:
+        if self._owner.platform.capabilities.idle_is_completed and self._is_unknown:
             await self._feed.poll(Want())  # only messages tell whether a turn has ended
         return self.status
 
@@ -95,7 +94,7 @@ class Task(TaskView):
         fault = self._feed.standing_fault
         because = f"; this fault stands: {fault}" if fault is not None else ""
         stood = f"task {self.id} was still {self.status}"
-        if self._feed.seen.turn.state is TurnState.UNKNOWN and self.status is TaskStatus.IDLE:
+        if self._is_unknown:
             stood = f"nothing was known yet of task {self.id}"
         return TaskTimeout(f"{stood} after {seconds} s{because}", status=self.status, fault=fault)
 
@@ -138,10 +137,9 @@ class Task(TaskView):
             raise ConfigurationError("`after` needs a time zone, as in datetime.now(UTC)")
         ref, platform = self._open_ref(), self._owner.platform
         found = await platform.snapshot(ref, None, Want(info=False, messages=True))
-        snapshot = promised(found, Snapshot, platform, "snapshot")
         ledger = self._feed.state.ledger
         messages: list[Message] = []
-        for fact in snapshot.facts or ():
+        for fact in polled(found, platform).facts or ():
             if not isinstance(fact, Message):
                 continue
             if after is not None and fact.created_at is not None and fact.created_at <= after:

@@ -13,6 +13,7 @@ from rxtasks.arguments import check_callable, check_choice
 from rxtasks.errors import ClientClosed, ConfigurationError
 from rxtasks.feed.feed import Feed
 from rxtasks.feed.hints import HintSource
+from rxtasks.feed.turn import TurnState
 from rxtasks.models import (
     Connection,
     InputRequest,
@@ -206,6 +207,12 @@ class TaskView:
             return  # closing the client has done the same
         # Those of this moment: who comes in the same turn of the loop is not meant.
         loop.call_soon_threadsafe(partial(log.complete, only=log.present()))
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether nothing is known of it, but perhaps that the platform is idle."""
+        unknown = self._feed.seen.turn.state is TurnState.UNKNOWN
+        return unknown and self.status is TaskStatus.IDLE
 
     def _ref(self) -> TaskRef:
         if self._feed.ref is None:

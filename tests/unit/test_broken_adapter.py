@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from rxtasks import Client, TaskTimeout, TransportFault
-from rxtasks.platforms.base import Batch, Capabilities, Snapshot
+from rxtasks import AgentMessage, Client, TaskStatus, TaskTimeout, TaskUpdate, TransportFault
+from rxtasks.platforms.base import Batch, Capabilities, Listed, Metadata, Snapshot
 from rxtasks.testing import ScriptedPlatform, agent, at, status
 
 pytestmark = pytest.mark.looptime
@@ -125,3 +127,90 @@ async def test_what_is_asked_for_once_raises() -> None:
         for asked in (task.poll, task.get_messages):
             with pytest.raises(TypeError, match="returned None from snapshot"):
                 await asked()
+
+
+# ------------------------------------------------------------------------------ what is inside
+
+FACTS = "in `facts`, which are messages, Partial, Unfinished and Spent"
+ITEMS = "in `items`, which are messages, Partial, Spent, Metadata and Hint"
+
+
+@pytest.mark.parametrize(
+    ("found", "flaw"),
+    [
+        (Snapshot(facts=["oops"]), f"a value of type str {FACTS}"),  # type: ignore[list-item]
+        (Snapshot(facts=[None]), f"None {FACTS}"),  # type: ignore[list-item]
+        (Snapshot(facts=[AgentMessage(text="a")]), "AgentMessage without an id, by which it is"),
+        (Snapshot(facts=iter(())), "a value of type tuple_iterator as `facts`"),  # type: ignore[arg-type]
+        (Snapshot(info={}), "a value of type dict as `info`, which is a Metadata"),  # type: ignore[arg-type]
+        (
+            Snapshot(info=Metadata(status="running")),  # type: ignore[arg-type]
+            "a value of type str as `Metadata.status`, which is a TaskStatus or None",
+        ),
+        (
+            Snapshot(info=Metadata(updated_at="2026-01-01")),  # type: ignore[arg-type]
+            "a value of type str as `Metadata.updated_at`, which is a datetime or None",
+        ),
+    ],
+    ids=["str", "None", "no id", "iterator", "info", "status", "time"],
+)
+async def test_a_poll_with_something_wrong_inside_is_told_and_tried_again(
+    found: Snapshot, flaw: str
+) -> None:
+    faults = await faults_of(broken("snapshot", later(found), POLLS))
+
+    said = f"snapshot() of the adapter of scripted returned {flaw}"
+    assert [fault.source for fault in faults] == ["poll"] * 3
+    assert all(str(fault.cause).startswith(said) for fault in faults)
+
+
+@pytest.mark.parametrize("scope", ["task", "client"])
+@pytest.mark.parametrize(
+    ("item", "flaw"),
+    [
+        (None, f"None {ITEMS}"),
+        ("oops", f"a value of type str {ITEMS}"),
+        ([], f"a value of type list {ITEMS}"),
+        (TaskUpdate(status=TaskStatus.COMPLETED), f"a value of type TaskUpdate {ITEMS}"),
+        (AgentMessage(text="a"), "AgentMessage without an id, by which it is known again"),
+        (Metadata(status="completed"), "a value of type str as `Metadata.status`"),  # type: ignore[arg-type]
+    ],
+    ids=["None", "str", "list", "update", "no id", "status"],
+)
+async def test_what_is_wrong_in_a_batch_is_told_and_what_is_right_is_taken(
+    item: Any, flaw: str, scope: Any
+) -> None:
+    can = Capabilities(stream="everything", stream_scope=scope)
+    platform = ScriptedPlatform(TURN, capabilities=can)
+    told = platform.open_stream
+
+    async def with_more(ref: Any, cursor: Any) -> Any:
+        async with aclosing(told(ref, cursor)) as batches:
+            async for batch in batches:
+                yield replace(batch, items=[item, *batch.items, item]) if batch.items else batch
+
+    platform.open_stream = with_more  # type: ignore[method-assign]
+    faults = await faults_of(platform)
+
+    said = f"open_stream() of the adapter of scripted yielded {flaw}"
+    assert faults
+    assert all(str(fault.cause).startswith(said) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("page", "flaw"),
+    [
+        (None, "None in a page, which is a list of Listed"),
+        ([{"id": "t"}], "a value of type dict in a page"),
+        ([Listed(id="t", info=None)], "None as `info`, which is a Metadata"),  # type: ignore[arg-type]
+    ],
+    ids=["None", "dict", "no info"],
+)
+async def test_a_page_of_something_else_raises(page: Any, flaw: str) -> None:
+    async def pages() -> Any:
+        yield page
+
+    async with Client(broken("list_tasks", pages)) as client:
+        with pytest.raises(TypeError, match=rf"list_tasks\(\) of the adapter of .* yielded {flaw}"):
+            async for _ in client.agent("a").tasks():
+                pass
