@@ -12,7 +12,7 @@ from weakref import ReferenceType, WeakSet, WeakValueDictionary
 
 import aiohttp
 
-from rxtasks.arguments import check_count, check_is, check_text
+from rxtasks.arguments import check_count, check_is, check_text, order_of
 from rxtasks.errors import ClientClosed, ConfigurationError, UnsupportedOperation
 from rxtasks.feed.cadence import Cadence
 from rxtasks.feed.feed import Feed
@@ -283,6 +283,8 @@ class AgentHandle:
         check_count("limit", limit, least=0, optional=True)
         for name, given in ("search", search), ("sort", sort):
             check_is(name, given, (str, NoneType), "a str, or None")
+        if sort is not None:
+            order_of(sort)  # there are the same on all platforms: no adapter is asked for another
         wanted = _status(status)
         pages = self._client.platform.list_tasks(
             self._ref, status=wanted, search=search, sort=sort, limit=limit

@@ -467,6 +467,7 @@ async def test_a_start_refuses_what_cannot_be(given: dict[str, Any], said: str) 
         *(({"limit": each}, "limit is a whole number from 0 on") for each in (-1, 1.5, True, "1")),
         ({"search": 5}, "search is a str, or None, not int"),
         ({"sort": 5}, "sort is a str, or None, not int"),
+        ({"sort": "colour"}, "there is no order 'colour'; there are created_at, -created_at, "),
         ({"status": 5}, "there is no status 5"),
     ],
 )
