@@ -25,7 +25,10 @@ from tests.integration.relevance_server import (
 
 _LEAVES_TEXT_OPEN = ("think", "type", "hold", "sleep")
 CAN = frozenset(
-    {Can.TOOLS, Can.ATTACH, Can.LIST, Can.SEARCH, Can.SORT, Can.SECOND, Can.AT_ONCE, Can.QUEUE}
+    {
+        *(Can.TOOLS, Can.ATTACH, Can.LIST, Can.SEARCH, Can.SORT, Can.SECOND),
+        *(Can.AT_ONCE, Can.QUEUE, Can.TIMES),
+    }
 )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from rxtasks import AgentHandle, Cadence, Client
 from rxtasks.platforms import Gateway, Local
-from rxtasks.platforms.base import Batch, Capabilities, Snapshot, TaskRef, Want
+from rxtasks.platforms.base import Accepted, Batch, Capabilities, Snapshot, TaskRef, Want
 from tests.conformance.actor import actor
 from tests.conformance.script import Stage
 from tests.integration.serving import behind
@@ -45,6 +45,7 @@ class Can(StrEnum):
     BARE_ID = "find a task by its id alone"
     SECOND = "be used by two clients at once"
     AT_ONCE = "show each client at once what another one has seen"
+    TIMES = "say when a task and its messages were made"
     SEPARATE = "not tell one client what another one has done"
     TRAFFIC = "count polls and streams, and run nothing of its own on the loop of the test"
 
@@ -127,14 +128,30 @@ class Counted(Local):
 
     traffic: Traffic
     less: dict[str, Any]
+    timeless: bool = False
 
     @property
     def capabilities(self) -> Capabilities:
         return msgspec.structs.replace(super().capabilities, **self.less)
 
+    async def start(self, *args: Any, **how: Any) -> Accepted:
+        return self._accepted(await super().start(*args, **how))
+
+    async def send(self, *args: Any, **how: Any) -> Accepted:
+        return self._accepted(await super().send(*args, **how))
+
     async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
         self.traffic.polls += 1
-        return await super().snapshot(ref, cursor, want)
+        found = await super().snapshot(ref, cursor, want)
+        if not self.timeless:
+            return found
+        facts = found.facts and [_timeless(fact) for fact in found.facts]
+        return msgspec.structs.replace(found, info=_timeless(found.info), facts=facts)
+
+    def _accepted(self, accepted: Accepted) -> Accepted:
+        if not self.timeless:
+            return accepted
+        return msgspec.structs.replace(accepted, at=None, info=_timeless(accepted.info))
 
     async def open_stream(
         self, ref: TaskRef | None, cursor: str | None
@@ -147,6 +164,12 @@ class Counted(Local):
                 yield batch
         finally:
             traffic.streams -= 1
+
+
+def _timeless(fact: Any) -> Any:
+    """Leave out when something was made."""
+    times = [name for name in ("created_at", "updated_at") if hasattr(fact, name)]
+    return msgspec.structs.replace(fact, **dict.fromkeys(times)) if times else fact
 
 
 @dataclass(frozen=True)
@@ -163,6 +186,7 @@ class LocalSetup:
         stage = Stage()
         platform = Counted(agents={"actor": actor(stage)})
         platform.traffic, platform.less = Traffic(), self.less
+        platform.timeless = Can.TIMES not in self.can
 
         def another() -> Client:
             return Client(platform, cadence=self.cadence)

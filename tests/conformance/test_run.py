@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -232,11 +232,18 @@ async def test_polling_alone_sees_the_end_of_a_turn(bench: Bench) -> None:
     assert status is TaskStatus.COMPLETED
 
 
-async def test_the_history_can_be_fetched_whole_or_from_a_time_on(bench: Bench) -> None:
+async def test_the_history_can_be_fetched_whole(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     result = await task.result()
+
+    assert texts(await task.get_messages()) == texts(result.messages)
+
+
+@pytest.mark.needs(Can.TIMES)
+async def test_the_history_can_be_fetched_from_a_time_on(bench: Bench) -> None:
+    task = await bench.agent.run(prompt(types("a")))
+    await settled(task)
     everything = await task.get_messages()
-    assert texts(everything) == texts(result.messages)
 
     last = everything[-1].created_at
     assert last is not None
@@ -258,12 +265,31 @@ async def test_a_task_knows_its_metadata(bench: Bench) -> None:
     assert task.info.agent_id == bench.agent_id
     assert task.platform_state
     assert task.requests == ()
+
+
+@pytest.mark.needs(Can.TIMES)
+async def test_a_task_knows_when_it_was_made(bench: Bench) -> None:
+    task = await bench.agent.run(prompt(types("a")))
+    await settled(task)
+
     assert task.created_at is not None
     assert task.updated_at is not None
     assert task.created_at.tzinfo is UTC
     assert task.created_at <= task.updated_at
 
 
+@pytest.mark.lacks(Can.TIMES)
+async def test_where_no_times_are_told_none_are_made_up(bench: Bench) -> None:
+    task = await bench.agent.run(prompt(types("a")))
+    result = await task.result()
+
+    assert [each.created_at for each in result.messages] == [None, None]
+    assert task.created_at is None
+    # What may be later is not left out.
+    assert await task.get_messages(after=datetime.now(UTC)) == list(result.messages)
+
+
+@pytest.mark.needs(Can.TIMES)
 async def test_messages_have_times_that_do_not_run_backwards(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), say(), types("b")))
     result = await task.result()
