@@ -32,6 +32,7 @@ SAYS = {
     "pipeline": "100 rows, 0.02 USD\npaper,status,tokens,cost\n",
     "race": "the tortoise says: Who is faster? I am.\nthe hare was cancelled at: Who is faster?",
     "resume": "step 4 of the journey\nstep 5 of the journey\ncompleted with 6 messages\n",
+    "slow_reader": "patient:  3 messages of 3, and a Gap: False\n",
     "webhook": "delivered: task-1 completed\n",
 }
 """What an example prints, among other things, where that it runs says little."""
