@@ -210,7 +210,13 @@ class Platform(Protocol):
         ...
 
     async def respond(self, ref: TaskRef, request_id: str, answer: str) -> None:
-        """Answer a request for input or approval."""
+        """Answer a request for input or approval.
+
+        Raises:
+            TaskNotFound: There is no such task.
+            ConfigurationError: It does not wait for that (any more), or takes no such answer: the
+                text says which there are.
+        """
         ...
 
     async def end(self, ref: TaskRef) -> None:
@@ -226,5 +232,17 @@ class Platform(Protocol):
         sort: str | None = None,
         limit: int | None = None,
     ) -> AsyncGenerator[Sequence[Listed], None]:
-        """List an agent's tasks page by page; the next page is fetched when it is asked for."""
+        """List an agent's tasks page by page; the next page is fetched when it is asked for.
+
+        Args:
+            agent: The agent.
+            status: Only tasks with this status.
+            search: Only tasks whose name has this in it.
+            sort: "created_at" or "updated_at", with a "-" before it for the newest first.
+            limit: More than so many are not needed.
+
+        Raises:
+            AgentNotFound: There is no such agent.
+            UnsupportedOperation: The platform cannot pick or sort like that.
+        """
         ...

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.examples import EXAMPLE_SETUPS
 from tests.conformance.hub import HUB_SETUPS
 from tests.conformance.opencode import OPENCODE_SETUPS, warm_up
 from tests.conformance.relevance import RELEVANCE_SETUPS
@@ -30,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     needed = {can for mark in metafunc.definition.iter_markers("needs") for can in mark.args}
     lacked = {can for mark in metafunc.definition.iter_markers("lacks") for can in mark.args}
-    setups = (*SETUPS, *HUB_SETUPS)
+    setups = (*SETUPS, *EXAMPLE_SETUPS, *HUB_SETUPS)
     setups = (*setups, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS, *OPENCODE_SETUPS)
     fit = [setup for setup in setups if _fits(setup, needed, lacked)]
     if not fit:

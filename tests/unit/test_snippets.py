@@ -25,6 +25,7 @@ TEXT = {"text", "json", "http"}
 COMMANDS = {"pip", "rxtasks", "scripts/demo", "scripts/test"}
 
 SAYS = {
+    "adapter_stream": "completed - Row, row, row your boat \nthe same task: True\n",
     "approve": "decided: May I delete backups? no\n",
     "fastapi_or_aiohttp_ui": '"status": "completed", "text": "Hello from a page of yours ',
     "live_text": "one log keeps both, for me and you. \n(14 words, final: True)",
