@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rxtasks.arguments import check_is
 from rxtasks.errors import ConfigurationError
@@ -73,8 +73,7 @@ def listed(page: object, platform: Platform) -> Iterator[Listed]:
     Raises:
         TypeError: It is none, or something else stands in it.
     """
-    entries: Sequence[Any] = page if isinstance(page, list | tuple) else [page]
-    for entry in entries:
+    for entry in cast("Sequence[Any]", page if isinstance(page, Sequence) else [page]):
         flaw = flaw_of_listed(entry)
         if flaw is not None:
             raise _flawed(platform.name, "yielded", flaw, "list_tasks")

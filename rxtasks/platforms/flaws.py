@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from rxtasks.models import (
     Gap,
@@ -52,7 +52,8 @@ def flaw_of_snapshot(snapshot: Snapshot) -> str | None:
         return None
     if not isinstance(facts, Sequence) or isinstance(facts, str | bytes):
         return f"{_named(facts)} as `facts`, which is a list or None"
-    return next((flaw for fact in facts if (flaw := _flaw_of_fact(fact))), None)
+    flaws = map(_flaw_of_fact, cast("Sequence[object]", facts))
+    return next((flaw for flaw in flaws if flaw is not None), None)
 
 
 def flaw_of_listed(listed: object) -> str | None:
@@ -62,9 +63,10 @@ def flaw_of_listed(listed: object) -> str | None:
     return f"{_named(listed)} in a page, which is a list of Listed"
 
 
-def _is_run(item: Any) -> bool:
+def _is_run(item: object) -> bool:
     """Whether it is a run of deltas, as the ledger makes them."""
-    return isinstance(item, list) and isinstance(next(iter(item), None), _DELTAS)
+    first = next(iter(cast("list[object]", item)), None) if isinstance(item, list) else None
+    return isinstance(first, _DELTAS)
 
 
 def _flaw_of_fact(fact: object) -> str | None:
