@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from rxtasks.arguments import check_is
 from rxtasks.errors import ConfigurationError
@@ -67,13 +67,14 @@ def sound_items(items: Sequence[T], name: str) -> list[T | TransportFault]:
     return found
 
 
-def listed(page: object, platform: Platform) -> Iterator[Listed]:
+def listed(page: Sequence[Listed], platform: Platform) -> Iterator[Listed]:
     """Take a page of a listing.
 
     Raises:
         TypeError: It is none, or something else stands in it.
     """
-    for entry in cast("Sequence[Any]", page if isinstance(page, Sequence) else [page]):
+    entries: tuple[Any, ...] = tuple(page) if hasattr(page, "__iter__") else (page,)
+    for entry in entries:
         flaw = flaw_of_listed(entry)
         if flaw is not None:
             raise _flawed(platform.name, "yielded", flaw, "list_tasks")

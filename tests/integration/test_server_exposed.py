@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxtasks import Client, ConfigurationError, TransportError, server
+from rxtasks import Client, ConfigurationError, ServerError, TransportError, server
 from rxtasks.local import Context, message, tool_started, typing
 from rxtasks.local.command import command
 from rxtasks.models import TaskStatus
@@ -488,6 +488,35 @@ async def test_what_runs_may_end_when_the_server_stops_and_nothing_new_begins() 
     assert 1000 <= (decoder.retry or 0) <= 5000
     assert decoder.retry != 1000 or b"retry: 1000" in rest
     assert task.status is TaskStatus.COMPLETED
+
+
+async def test_who_starts_a_task_at_a_server_that_stops_tries_again_and_is_told_why() -> None:
+    told = asyncio.Event()
+
+    async def patient(_: Context) -> AsyncIterator[Any]:
+        yield typing("...")
+        await told.wait()
+
+    async with Client(Local(agents={"patient": patient})) as client:
+        async with serve(client, grace=30.0) as running:
+            await client.agent("patient").run("go")
+
+            async def start_late() -> ServerError:
+                await until(lambda: client_stopping(running))
+                async with Client(Gateway(running.url)) as late:
+                    task = late.agent("patient").new_task()
+                    task.errors.subscribe(lambda fault: tries.append(str(fault)))
+                    with pytest.raises(ServerError, match="the server is stopping") as caught:
+                        await task.send("late")
+                told.set()
+                return caught.value
+
+            tries: list[str] = []
+            starting = asyncio.create_task(start_late())
+        error = await starting
+    assert error.status == 503
+    assert len(tries) == 3
+    assert all("the send failed" in each and "stopping" in each for each in tries)
 
 
 def client_stopping(running: Running) -> bool:

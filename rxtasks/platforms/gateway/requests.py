@@ -11,7 +11,13 @@ from urllib.parse import quote
 import msgspec
 
 from rxtasks.arguments import check_text
-from rxtasks.errors import ConfigurationError, PlatformError, RxTasksError
+from rxtasks.errors import (
+    ClientClosed,
+    ConfigurationError,
+    PlatformError,
+    RxTasksError,
+    ServerError,
+)
 from rxtasks.models import Attachment
 from rxtasks.models.content import content_of
 from rxtasks.models.encoding import rebuilt
@@ -120,6 +126,10 @@ def _said_by(error: PlatformError) -> RxTasksError:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     else:
+        if isinstance(
+            found, ClientClosed
+        ):  # not the one that asks, but that of a server that stops
+            found = ServerError(str(found), retry_after=error.retry_after)
         if isinstance(found, PlatformError) and found.status is None:
             found.status = error.status
         return found
