@@ -23,6 +23,10 @@ class Chain(LoopScheduler):
 
     An operator that subscribes again by itself, as `repeat` and `retry` do, would go on for ever
     when the client is closed, or never end. The stream that it asks knows the chain by this.
+
+    Attributes:
+        since: How many departures from the log there had been when the observer came: operators
+            may subscribe for it later.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Chain(LoopScheduler):
     ) -> None:
         super().__init__(log.source.loop)
         self._log = log
+        self.since: int = log.departures
         target: Any = on_next
         if hasattr(target, "on_next"):
             target, on_error, on_completed = target.on_next, target.on_error, target.on_completed
@@ -50,12 +55,11 @@ class Chain(LoopScheduler):
         """Whether it was made of a stream of this log."""
         return log is self._log
 
-    def refused(self, log: TaskLog) -> bool:
+    def refused(self) -> bool:
         """Complete, if an operator has subscribed again where that cannot be; else False."""
-        if not (self._begun and self.reads(log)):
-            return False
-        log.enqueue(self._observer.on_completed)
-        return True
+        if self._begun:
+            self._log.enqueue(self._observer.on_completed)
+        return self._begun
 
 
 async def last_of(source: Observable[_T], loop: asyncio.AbstractEventLoop) -> _T:

@@ -28,9 +28,15 @@ class Source(Protocol):
 
 
 class Subscriber(Protocol):
-    """What the log calls. None of these may raise."""
+    """What the log calls. None of these may raise.
+
+    Attributes:
+        closed: It has left.
+        since: How many departures there had been when it came.
+    """
 
     closed: bool
+    since: int
 
     def start(self) -> None:
         """It is this subscriber's turn in the order of things: catch up, live values follow."""

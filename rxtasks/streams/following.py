@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from rxtasks.models import EventValue, Gap, TaskUpdate
 from rxtasks.streams.ends import Subscriber
 from rxtasks.streams.entry import ERRORS, MESSAGES, UPDATES, Entry, entry_of
@@ -89,16 +87,10 @@ class FollowingLog(TaskLog):
         for subscriber in tuple(self._admitted):
             self._start(subscriber)
 
-    def _finish(
-        self,
-        error: Exception | None,
-        *,
-        ended: bool,
-        only: Collection[Subscriber] | None = None,
-    ) -> None:
+    def _finish(self, error: Exception | None, *, ended: bool, before: int | None = None) -> None:
         held, self.held = self.held, False
-        super()._finish(error, ended=ended, only=only)
-        if held and only is not None and self._admitted:
+        super()._finish(error, ended=ended, before=before)
+        if held and before is not None and self._admitted:
             self.held = True  # for those that go on waiting
 
     def _announce(self, entry: Entry) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
 from rxtasks.errors import ClientClosed
@@ -33,7 +33,7 @@ _last = attrgetter("last")
 class TaskLog:
     """An append-only log with subscribers.
 
-    It belongs to one event loop, from the first subscription on. Only `discard` and `present` may
+    It belongs to one event loop, from the first subscription on. Only `discard` and `depart` may
     be called from other threads.
 
     Attributes:
@@ -42,6 +42,7 @@ class TaskLog:
         settled: Whether the latest turn has ended and been reconciled.
         ended: Whether the task is gone: later subscribers get the log, then the end.
         latest: The newest update.
+        departures: How often those who were present have been sent away.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class TaskLog:
         "_retention",
         "_subscribers",
         "_thread",
+        "departures",
         "ended",
         "latest",
         "settled",
@@ -81,6 +83,7 @@ class TaskLog:
         self._queue: list[Callable[[], None]] = []
         self._draining = False
         self._thread = 0
+        self.departures: int = 0
 
     @property
     def epoch(self) -> str:
@@ -116,14 +119,14 @@ class TaskLog:
         """Tell that a new turn has begun."""
         self.enqueue(lambda: setattr(self, "settled", False))
 
-    def complete(self, *, ended: bool = False, only: Collection[Subscriber] | None = None) -> None:
+    def complete(self, *, ended: bool = False, before: int | None = None) -> None:
         """Complete the subscribers that are present; with `ended`, later ones too.
 
         Args:
             ended: The task is gone.
-            only: Complete none but these.
+            before: Only those who came before that departure.
         """
-        self.enqueue(lambda: self._finish(None, ended=ended, only=only))
+        self.enqueue(lambda: self._finish(None, ended=ended, before=before))
 
     def fail(self, error: Exception) -> None:
         """End the subscribers that are present with an error, those of faults by completing."""
@@ -131,10 +134,10 @@ class TaskLog:
 
     # ------------------------------------------------------------------ reading
 
-    def present(self) -> tuple[Subscriber, ...]:
-        """Say who has been let in and has not left; from any thread."""
-        # In this order: who starts meanwhile is found twice, rather than not at all.
-        return (*self._admitted, *self._subscribers)
+    def depart(self) -> int:
+        """Number a departure: those who are present are to leave, and none who comes later."""
+        self.departures += 1
+        return self.departures
 
     def admit(self, subscriber: Subscriber) -> None:
         """Let a subscriber in: it starts in a later turn of the loop, behind what is queued.
@@ -285,20 +288,14 @@ class TaskLog:
             if not subscriber.closed:
                 subscriber.settled()
 
-    def _finish(
-        self,
-        error: Exception | None,
-        *,
-        ended: bool,
-        only: Collection[Subscriber] | None = None,
-    ) -> None:
-        for subscriber in self._admitted:
-            if only is None or subscriber in only:
-                self._start(subscriber)  # it is present too: nobody is left without an end
+    def _finish(self, error: Exception | None, *, ended: bool, before: int | None = None) -> None:
+        def leaves(each: Subscriber) -> bool:
+            return before is None or each.since < before
+
+        for subscriber in filter(leaves, self._admitted):
+            self._start(subscriber)  # it is present too: nobody is left without an end
         self.ended = self.ended or ended
-        subscribers = self._subscribers
-        if only is not None:
-            subscribers = tuple(each for each in subscribers if each in only)
+        subscribers = tuple(filter(leaves, self._subscribers))
         if error is None:
             for subscriber in subscribers:
                 subscriber.complete()

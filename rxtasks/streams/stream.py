@@ -171,10 +171,13 @@ class Stream(_LoopBound[T]):
             on_completed = observer.on_completed
         callback: Any = on_next
         subscription = self._subscription(callback, on_error, on_completed)
+        chain = scheduler if isinstance(scheduler, Chain) and scheduler.reads(self.log) else None
+        if chain is not None:
+            subscription.since = chain.since
         try:
             self.log.admit(subscription)
         except ClientClosed:
-            if not (isinstance(scheduler, Chain) and scheduler.refused(self.log)):
+            if chain is None or not chain.refused():
                 raise
         return subscription
 

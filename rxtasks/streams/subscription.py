@@ -19,9 +19,10 @@ class LogReader(DisposableBase):
 
     Attributes:
         closed: Whether it has been left: nothing is delivered after that.
+        since: How many departures there had been when its observer came.
     """
 
-    __slots__ = ("__weakref__", "closed", "history", "log", "mask", "view")
+    __slots__ = ("__weakref__", "closed", "history", "log", "mask", "since", "view")
 
     def __init__(self, log: TaskLog, mask: int, view: View, *, history: bool) -> None:
         self.log: TaskLog = log
@@ -29,6 +30,7 @@ class LogReader(DisposableBase):
         self.view: View = view
         self.history: bool = history
         self.closed: bool = False
+        self.since: int = log.departures
 
     @property
     def takes_faults(self) -> bool:

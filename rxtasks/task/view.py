@@ -206,7 +206,7 @@ class TaskView:
         except ClientClosed:
             return  # closing the client has done the same
         # Those of this moment: who comes in the same turn of the loop is not meant.
-        loop.call_soon_threadsafe(partial(log.complete, only=log.present()))
+        loop.call_soon_threadsafe(partial(log.complete, before=log.depart()))
 
     @property
     def _is_unknown(self) -> bool:
