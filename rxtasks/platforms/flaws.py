@@ -13,6 +13,7 @@ from rxtasks.models import (
     ThinkingMessage,
     TransportFault,
     TypingMessage,
+    UnknownMessage,
 )
 from rxtasks.platforms.facts import Listed, Metadata, Partial, Snapshot, Spent, Unfinished
 
@@ -72,7 +73,7 @@ def _is_run(item: object) -> bool:
 def _flaw_of_fact(fact: object) -> str | None:
     if not isinstance(fact, Message | Partial | Unfinished | Spent):
         return f"{_named(fact)} in `facts`, which are messages, Partial, Unfinished and Spent"
-    if fact.id or isinstance(fact, Gap):
+    if fact.id or isinstance(fact, Gap | UnknownMessage):  # of which nobody may know an id
         return None
     return f"{type(fact).__name__} without an id, by which it is known again"
 

@@ -93,9 +93,8 @@ class Task(TaskView):
     def _timeout(self, seconds: float | None) -> TaskTimeout:
         fault = self._feed.standing_fault
         because = f"; this fault stands: {fault}" if fault is not None else ""
-        stood = f"task {self.id} was still {self.status}"
-        if self._is_unknown:
-            stood = f"nothing was known yet of task {self.id}"
+        unread = self.status.is_final or self._is_unknown  # whatever a poll may have said
+        stood = f"task {self.id} {'had not been read' if unread else f'was still {self.status}'}"
         return TaskTimeout(f"{stood} after {seconds} s{because}", status=self.status, fault=fault)
 
     async def _result(self) -> TaskResult:

@@ -443,16 +443,17 @@ async def test_a_timeout_of_nothing_looks_only() -> None:
         assert await task.result(timeout=0) == await task.result(timeout=-1.0) == done
 
 
-async def test_a_timeout_says_of_an_unknown_task_that_nothing_is_known_of_it() -> None:
+async def test_a_timeout_says_that_a_task_that_was_resumed_has_not_been_read() -> None:
     platform = ScriptedPlatform(RECORDED, capabilities=POLLS)
     async with Client(platform) as client, Client(platform) as another:
         done = await client.agent("a").run("go")
         await done.result()
         task = another.task(done.ref)
-        with pytest.raises(TaskTimeout, match=f"nothing was known yet of task {done.id} after 0 s"):
-            await task.result(timeout=0)
-        await task.poll()
-        assert (await task.result(timeout=0)).status == "completed"
+        for _ in range(2):
+            with pytest.raises(TaskTimeout, match=f"task {done.id} had not been read after 0 s"):
+                await task.result(timeout=0)
+            assert await task.poll() is TaskStatus.COMPLETED
+        assert (await task.result()).text == (await done.result()).text
 
 
 async def test_a_timeout_leaves_the_task_running_and_nothing_behind() -> None:
