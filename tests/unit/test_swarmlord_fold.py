@@ -433,3 +433,23 @@ def test_a_stream_tells_what_the_history_tells(steps: list[Any], turn: int) -> N
     for id, text in typed.items():
         assert texts[id].startswith(text)
     assert not any(isinstance(each, UnknownMessage) for each in facts)
+
+
+def test_a_copy_goes_on_alone_however_deep_what_was_told_is() -> None:
+    deep: Any = "bottom"
+    for _ in range(900):
+        deep = [deep]
+    fold = Fold("ses-1", Unknown("Swarmlord", "tests"))
+    message = {"id": "m", "role": "assistant", "more": deep}
+    fold.take(Event(type="message.created", message=message), 1)
+    part = {"type": "tool", "id": "t", "tool": "grep", "input": deep, "state": {"input": deep}}
+    fold.take(Event(type="part.appended", messageId="m", part=part), 2)
+    text = {"type": "text", "id": "p", "text": "one"}
+    fold.take(Event(type="part.appended", messageId="m", part=text), 3)
+
+    other = fold.copy()
+    text = {"type": "text", "id": "p", "text": " two"}
+    other.take(Event(type="part.appended", messageId="m", part=text), 4)
+
+    assert [each.text for each in other.partials()] == ["one two"]
+    assert [each.text for each in fold.partials()] == ["one"]

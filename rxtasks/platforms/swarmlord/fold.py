@@ -95,8 +95,9 @@ class Fold:
         self._waiting = 0  # messages of the user for which no turn has begun
 
     def copy(self) -> Fold:
-        """Make another one at the same position."""
-        return copy.deepcopy(self, {id(self._unknown): self._unknown})
+        """Make another one at the same position; what the platform has told, they share."""
+        shared = (self._unknown, *self._writing.told())
+        return copy.deepcopy(self, {id(each): each for each in shared})
 
     # ------------------------------------------------------------------ where it stands
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
@@ -157,6 +157,11 @@ class ToolRun:
         self.status: ToolStatus = ToolStatus.PENDING
         self._part: dict[str, Any] = {}
         self._state: dict[str, Any] = {}
+
+    @property
+    def told(self) -> Sequence[object]:
+        """What its parts have told, in the platform's own words."""
+        return self._part, self._state
 
     def take(self, part: dict[str, Any], unknown: Unknown) -> ToolMessage:
         """Take a part, which need not repeat what earlier ones have told."""

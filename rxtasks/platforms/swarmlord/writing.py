@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -125,6 +125,13 @@ class Writing:
         """The turn was aborted, and all tool runs with it."""
         runs = dict.fromkeys(self._tools.values())
         return [run.cancel() for run in runs if not run.status.is_final]
+
+    def told(self) -> Iterator[object]:
+        """Give what the platform has told in its own words: nobody changes that."""
+        for said in self._messages.values():
+            yield said.raw
+        for run in self._tools.values():
+            yield from run.told
 
     def tool_status(self, name: str) -> ToolStatus | None:
         """Say where a tool run stands, by one of its names."""
