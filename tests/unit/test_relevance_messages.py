@@ -25,8 +25,9 @@ from rxtasks.platforms.relevance.messages import Found, Translator
 from rxtasks.platforms.relevance.reader import Cursor
 from rxtasks.platforms.relevance.states import states_of, status_of
 from rxtasks.platforms.relevance.stream import deltas, lifetime
-from rxtasks.platforms.relevance.wire import StreamToken, iso, moment
+from rxtasks.platforms.relevance.wire import StreamToken, iso
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.platforms.values import moment
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Listed, Metadata
 from rxtasks.platforms.relevance import wire
 from rxtasks.platforms.relevance.states import states_of, status_of
+from rxtasks.platforms.values import moment
 from rxtasks.wire.http import Http, Params
 
 __all__ = [
@@ -63,8 +64,8 @@ def agent_info(agent: wire.AgentWire) -> AgentInfo:
         public=bool(agent.public),
         project=agent.project,
         model=agent.model,
-        created_at=wire.moment(agent.insert_date_),
-        updated_at=wire.moment(agent.update_date_),
+        created_at=moment(agent.insert_date_),
+        updated_at=moment(agent.update_date_),
     )
 
 
@@ -75,8 +76,8 @@ def agent_metadata(metadata: wire.AgentMetadata) -> Metadata:
         platform_state=state,
         status=status_of(state, "agent"),
         name=metadata.conversation.title,
-        created_at=wire.moment(metadata.insert_date),
-        updated_at=wire.moment(metadata.update_date),
+        created_at=moment(metadata.insert_date),
+        updated_at=moment(metadata.update_date),
     )
 
 
@@ -86,8 +87,8 @@ def workforce_metadata(metadata: wire.WorkforceMetadata) -> Metadata:
         platform_state=metadata.state,
         status=status_of(metadata.state, "workforce"),
         name=metadata.title,
-        created_at=wire.moment(metadata.insert_date),
-        updated_at=wire.moment(metadata.update_date),
+        created_at=moment(metadata.insert_date),
+        updated_at=moment(metadata.update_date),
     )
 
 

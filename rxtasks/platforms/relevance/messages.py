@@ -26,8 +26,8 @@ from rxtasks.models import (
 from rxtasks.platforms.base import Fact, Partial
 from rxtasks.platforms.relevance import contents
 from rxtasks.platforms.relevance.states import status_of
-from rxtasks.platforms.relevance.wire import moment
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.platforms.values import moment
 
 __all__ = ["Found", "Translator"]
 

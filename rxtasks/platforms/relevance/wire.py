@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 __all__ = [
@@ -31,19 +30,7 @@ __all__ = [
     "WorkforceTasksAnswer",
     "WorkforceTriggerAnswer",
     "iso",
-    "moment",
 ]
-
-
-def moment(value: Any) -> datetime | None:
-    """Read a time; None for what is none. A time without a zone is UTC."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = msgspec.convert(value, datetime, strict=False)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        return None
 
 
 def iso(time: datetime) -> str:

@@ -27,15 +27,13 @@ from rxtasks.platforms.swarmlord.states import BUSY
 from rxtasks.platforms.swarmlord.wire import (
     Event,
     encoded,
-    fields_of,
-    first_text,
     moment,
     money,
-    text_of,
     usage_of,
 )
 from rxtasks.platforms.swarmlord.writing import Said, Writing
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.platforms.values import fields_of, first_text, text_of
 
 __all__ = ["End", "Fold"]
 

@@ -17,8 +17,11 @@ from rxtasks.models import (
 )
 from rxtasks.platforms.facts import Partial
 from rxtasks.platforms.swarmlord.states import tool_status_of
-from rxtasks.platforms.swarmlord.wire import encoded, fields_of, first_text, list_of, text_of
+from rxtasks.platforms.swarmlord.wire import (
+    encoded,
+)
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.platforms.values import fields_of, first_text, list_of, text_of
 
 __all__ = [
     "Kind",

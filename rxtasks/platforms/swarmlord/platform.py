@@ -40,8 +40,8 @@ from rxtasks.platforms.swarmlord.wire import (
     Event,
     SessionInfo,
     SessionMade,
-    text_of,
 )
+from rxtasks.platforms.values import text_of
 
 __all__ = ["Swarmlord"]
 

@@ -12,12 +12,10 @@ from rxtasks.platforms.swarmlord.fold import End, Fold
 from rxtasks.platforms.swarmlord.states import BUSY, status_of
 from rxtasks.platforms.swarmlord.wire import (
     SessionInfo,
-    fields_of,
-    first_text,
     money,
-    text_of,
     usage_of,
 )
+from rxtasks.platforms.values import fields_of, first_text, text_of
 
 __all__ = ["Session", "Sessions"]
 

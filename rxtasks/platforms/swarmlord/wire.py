@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rxtasks.errors import DecodeError
 from rxtasks.models import Usage
+from rxtasks.platforms import values
+from rxtasks.platforms.values import fields_of, list_of, text_of
 
 __all__ = [
     "Accepting",
@@ -23,12 +25,8 @@ __all__ = [
     "Uploaded",
     "encoded",
     "events_of",
-    "fields_of",
-    "first_text",
-    "list_of",
     "moment",
     "money",
-    "text_of",
     "usage_of",
 ]
 
@@ -108,26 +106,6 @@ class Event(Struct):
         return _whole(self.seq)
 
 
-def fields_of(value: Any) -> dict[str, Any]:
-    """Read an object; an empty one for anything else."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def list_of(value: Any) -> list[Any]:
-    """Read a list; an empty one for anything else."""
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
-
-
-def text_of(value: Any) -> str | None:
-    """Read a text that is not empty."""
-    return value if isinstance(value, str) and value else None
-
-
-def first_text(fields: Mapping[str, Any], *names: str) -> str | None:
-    """Read the first of these fields that holds a text."""
-    return next((text for name in names if (text := text_of(fields.get(name)))), None)
-
-
 def encoded(value: Any) -> str:
     """Write any value as JSON."""
     return msgspec.json.encode(value).decode()
@@ -135,15 +113,12 @@ def encoded(value: Any) -> str:
 
 def moment(value: Any) -> datetime | None:
     """Read a time: Unix milliseconds, or ISO 8601; None for anything else."""
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
             return datetime.fromtimestamp(value / 1000.0, UTC)
-        if isinstance(value, str):
-            time = msgspec.convert(value, datetime, strict=False)
-            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError, ValueError, OSError):
-        pass
-    return None
+        except (OverflowError, ValueError, OSError):
+            return None
+    return values.moment(value)
 
 
 def usage_of(value: Any) -> Usage | None:

@@ -23,14 +23,11 @@ from rxtasks.platforms.swarmlord.parts import (
 )
 from rxtasks.platforms.swarmlord.wire import (
     encoded,
-    fields_of,
-    first_text,
-    list_of,
     money,
-    text_of,
     usage_of,
 )
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.platforms.values import fields_of, first_text, list_of, text_of
 
 __all__ = ["Said", "Writing"]
 
