@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rxtasks.platforms.a2a import A2A as A2A
     from rxtasks.platforms.gateway import Gateway as Gateway
     from rxtasks.platforms.local import Local as Local
     from rxtasks.platforms.opencode import OpenCode as OpenCode
     from rxtasks.platforms.relevance import Relevance as Relevance
     from rxtasks.platforms.swarmlord import Swarmlord as Swarmlord
 
-__all__ = ["Gateway", "Local", "OpenCode", "Relevance", "Swarmlord"]
+__all__ = ["A2A", "Gateway", "Local", "OpenCode", "Relevance", "Swarmlord"]
 
 
 def __getattr__(name: str) -> Any:

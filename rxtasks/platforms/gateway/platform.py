@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from rxtasks.arguments import check_text
 from rxtasks.errors import AgentNotFound, UnsupportedOperation
 from rxtasks.models import Attachment, TaskStatus
 from rxtasks.platforms.base import (
@@ -20,6 +19,7 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.bearer import Token, check_token
 from rxtasks.platforms.gateway.bodies import (
     AgentList,
     AnswerRequest,
@@ -33,7 +33,7 @@ from rxtasks.platforms.gateway.bodies import (
 from rxtasks.platforms.gateway.reader import EventReader
 from rxtasks.platforms.gateway.requests import Server, files, task_path, tasks_path, wanted
 from rxtasks.wire.http import HttpOptions
-from rxtasks.wire.inputs import check_headers, parse_url
+from rxtasks.wire.inputs import parse_url
 
 __all__ = ["Gateway"]
 
@@ -49,9 +49,7 @@ class Gateway:
     only the server knows.
     """
 
-    def __init__(
-        self, url: str, *, token: str | Callable[[], Awaitable[str]] | None = None
-    ) -> None:
+    def __init__(self, url: str, *, token: Token | None = None) -> None:
         """Make the platform; nothing is requested before a client uses it.
 
         Args:
@@ -62,9 +60,7 @@ class Gateway:
             ConfigurationError: `url` is no absolute http(s) URL, or the token is empty or none.
         """
         parsed = parse_url(url, what="the URL of a gateway")
-        if token is not None and not callable(token):
-            check_text("the token of a gateway", token, "leave it out")
-            check_headers({"Authorization": token})
+        check_token(token, of="a gateway")
         self._url = str(parsed.with_query(None).with_fragment(None)).rstrip("/")
         self._server = Server(self._url, token)
         self._capabilities = Capabilities(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import msgspec
 
-from rxtasks.arguments import check_text
 from rxtasks.errors import (
     ClientClosed,
     ConfigurationError,
@@ -22,6 +21,7 @@ from rxtasks.models import Attachment
 from rxtasks.models.content import content_of
 from rxtasks.models.encoding import rebuilt
 from rxtasks.platforms.base import AgentRef, TaskRef, Want
+from rxtasks.platforms.bearer import Token, bearer
 from rxtasks.platforms.gateway.bodies import FailureBody, File
 from rxtasks.platforms.in_use import InUse
 from rxtasks.wire.http import Http, HttpOptions, SSEConnection
@@ -44,7 +44,7 @@ class _How(TypedDict, total=False):
 class Server:
     """One server, as its clients see it."""
 
-    def __init__(self, url: str, token: str | Callable[[], Awaitable[str]] | None) -> None:
+    def __init__(self, url: str, token: Token | None) -> None:
         self._url = url
         self._token = token
         self._http: InUse[Http] = InUse("gateway")
@@ -55,7 +55,8 @@ class Server:
         Raises:
             ConfigurationError: It is open already.
         """
-        headers = self._headers if self._token is not None else None
+        token = self._token
+        headers = None if token is None else partial(bearer, token, of="a gateway")
         self._http.begin(Http(self._url, platform="gateway", headers=headers, options=options))
 
     async def aclose(self) -> None:
@@ -90,18 +91,6 @@ class Server:
         http = self._http.get()
         async with _translated(), http.stream("GET", path, last_event_id=cursor) as connection:
             yield connection
-
-    async def _headers(self) -> Mapping[str, str]:
-        token = self._token
-        if callable(token):
-            given: object = token()
-            if not inspect.isawaitable(given):
-                raise ConfigurationError(
-                    "the token of a gateway is a str or an async callable that gives one: this one "
-                    f"gives a {type(given).__name__} at once"
-                )
-            token = check_text("what the callable `token` of a gateway gives", await given)
-        return {"Authorization": f"Bearer {token}"}
 
 
 @asynccontextmanager
