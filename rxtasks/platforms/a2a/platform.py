@@ -24,6 +24,7 @@ from rxtasks.platforms.a2a.sending import (
     ended,
     message,
     no_answer,
+    question,
     reply,
     send,
 )
@@ -125,10 +126,12 @@ class A2A(Account):
         if self._reply(ref) is not None:
             raise ended(ref.id)
         _, calls = await self._server.agent()
-        request = await message(text, attachments, task=ref.id)
-        accepted, said = await send(calls, request, ref)
-        if said is not None:
-            self._told_of(ref).said += reply(request, said, self._translator).messages
+        request, told = await message(text, attachments, task=ref.id), self._told_of(ref)
+        async with told.sending:
+            accepted, said = await send(calls, request, ref)
+            if said is not None:
+                told.said += reply(request, said, self._translator).messages
+            told.asked(question(request, self._translator))
         return accepted
 
     # ------------------------------------------------------------------ watching
@@ -173,10 +176,12 @@ class A2A(Account):
         reading = Reading(ref.id, told, self._translator, self._unknown, calls.event)
         why: PlatformError | DecodeError | None = None
         try:
+            await told.take_asked()  # the task as it is has that
             async with calls.stream(ref.id) as connection:
                 yield Batch()
                 async for events in connection.batches():
-                    yield Batch(items=reading.items(events))
+                    asked = await told.take_asked()
+                    yield Batch(items=[*asked, *reading.items(events)])
                     if reading.over:
                         break
                 if connection.ended_for_good or reading.ended:

@@ -24,7 +24,18 @@ from rxtasks.platforms.facts import Accepted, AgentRef, Metadata, TaskRef
 from rxtasks.platforms.values import fields_of, text_of
 from rxtasks.wire.inputs import parse_url
 
-__all__ = ["REPLY", "Reply", "check_agent", "check_options", "ended", "message", "reply", "send"]
+__all__ = [
+    "REPLY",
+    "Reply",
+    "check_agent",
+    "check_options",
+    "ended",
+    "message",
+    "no_answer",
+    "question",
+    "reply",
+    "send",
+]
 
 REPLY: Final = "message:"
 """What the ids of those tasks begin with that are none to the server: it answered at once."""
@@ -121,12 +132,17 @@ async def message(
     }
 
 
+def question(request: dict[str, Any], translator: Translator) -> list[Message]:
+    """Make of a request the message that it sends."""
+    return translator.message(request["message"], request["message"]["messageId"])
+
+
 def reply(request: dict[str, Any], answer: Any, translator: Translator) -> Reply:
     """Make of a message that answers a request what a task would tell."""
-    asked, said = fields_of(request["message"]), fields_of(answer)
-    id = text_of(said.get("messageId")) or f"{asked['messageId']}/reply"
-    question = translator.message(asked, asked["messageId"])
-    return Reply((*question, *translator.message(said, id)), text_of(said.get("contextId")))
+    said = fields_of(answer)
+    id = text_of(said.get("messageId")) or f"{request['message']['messageId']}/reply"
+    messages = (*question(request, translator), *translator.message(said, id))
+    return Reply(messages, text_of(said.get("contextId")))
 
 
 async def send(calls: Calls, request: dict[str, Any], ref: TaskRef) -> tuple[Accepted, Any]:

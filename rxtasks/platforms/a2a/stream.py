@@ -118,7 +118,7 @@ class Reading:
             artifact = Artifact(fields, [], joined=False)
             artifact.doubtful = append and not self._began
             self._artifacts[artifact.id] = artifact
-        found = artifact.take(fields, parts, append=append)
+        found: list[StreamItem] = artifact.take(fields, parts, append=append)
         if artifact.doubtful and not self._began:
             found = [Hint()]  # what was before is not known
         if not artifact.final:
@@ -133,8 +133,7 @@ class Reading:
         artifact.final = True
         self._told.finished.add(artifact.id)
         if artifact.doubtful:
-            doubt: list[StreamItem] = [Hint()]
-            return doubt
+            return [Hint()]
         parts = [*artifact.parts]
         return of_stream(self._translator.artifact(artifact.fields, parts, final=True))
 

@@ -1,7 +1,9 @@
-"""What is known of tasks here, and cannot be asked for again. It is pure."""
+"""What is known of tasks here, and cannot be asked for again."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from rxtasks.models import Message
@@ -20,14 +22,32 @@ class Told:
         finished: The ids of the artifacts to which nothing will be added.
         reason: Why the agent failed; empty where nobody has said.
         said: Messages with which the agent answered at once, besides the task.
+        sending: Held while a message to the task is sent.
     """
 
-    __slots__ = ("finished", "reason", "said")
+    __slots__ = ("_asked", "finished", "reason", "said", "sending")
 
     def __init__(self) -> None:
         self.finished: set[str] = set()
         self.reason: str = ""
         self.said: list[Message] = []
+        self.sending: asyncio.Lock = asyncio.Lock()
+        self._asked: list[Message] = []
+
+    def asked(self, messages: Sequence[Message]) -> None:
+        """A message of ours was accepted, of which no stream tells."""
+        self._asked += messages
+
+    async def take_asked(self) -> list[Message]:
+        """Give what was accepted since the last call, once nothing is being sent.
+
+        What a stream brings meanwhile may answer what is being sent.
+        """
+        if self.sending.locked():
+            async with self.sending:
+                pass
+        asked, self._asked = self._asked, []
+        return asked
 
 
 class Kept(Generic[T]):
