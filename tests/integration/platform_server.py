@@ -167,7 +167,7 @@ class PlatformServer(Generic[T]):
     async def answer(self, route: str, do: Answer, request: web.Request) -> web.StreamResponse:
         """Answer a request, or fail as is told."""
         body = None
-        if request.can_read_body and route not in self.files:
+        if request.body_exists and route not in self.files:
             body = await request.json()
         now = asyncio.get_running_loop().time()
         headers, query = dict(request.headers), dict(request.query)
