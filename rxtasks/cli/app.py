@@ -77,7 +77,7 @@ def serve(
     port: int = 8765,
     token_file: TokenFile = None,
     allow_host: Several = (),
-    platform: Literal["local", "opencode", "relevance", "swarmlord"] = "local",
+    platform: Literal["a2a", "local", "opencode", "relevance", "swarmlord"] = "local",
     agents: str | None = None,
     path: Where | None = None,
     db: Annotated[Path | None, Parameter(name="--db")] = None,

@@ -25,7 +25,7 @@ def _path(kind: type, tokens: Sequence[Token]) -> Path:
 
 Where: TypeAlias = Annotated[Path, Parameter(name="--path", converter=_path)]
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
-Name: TypeAlias = Literal["gateway", "local", "opencode", "relevance", "swarmlord"]
+Name: TypeAlias = Literal["a2a", "gateway", "local", "opencode", "relevance", "swarmlord"]
 """The platforms, by the names that they have here."""
 
 
@@ -70,7 +70,7 @@ class Reach:
 
     Attributes:
         platform: Where the tasks run; gateway: behind a server of this library.
-        url: Its address; else that of RXTASKS_URL, OPENCODE_URL or SWARMLORD_URL.
+        url: Its address; else that of RXTASKS_URL, A2A_URL, OPENCODE_URL or SWARMLORD_URL.
         token_file: File with its token, key or password; else one from the environment.
         region: Region of Relevance AI; else RELEVANCE_REGION.
         project: Project of Relevance AI; else RELEVANCE_PROJECT.

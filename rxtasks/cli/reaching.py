@@ -41,6 +41,8 @@ def platform_at(reach: Reach) -> Platform:
                 return platforms.Swarmlord(_key(reach, "SWARMLORD_API_KEY", "Swarmlord"), reach.url)
             case "opencode":
                 return _opencode(reach)
+            case "a2a":
+                return _a2a(reach)
             case "local":
                 raise UsageError(
                     "tasks of the embedded platform are in the process that runs them: to reach "
@@ -64,6 +66,11 @@ def _relevance(reach: Reach) -> Platform:
 def _opencode(reach: Reach) -> Platform:
     given = {"url": reach.url, "password": _secret(reach, "OPENCODE_SERVER_PASSWORD")}
     return platforms.OpenCode.from_env(**{name: each for name, each in given.items() if each})
+
+
+def _a2a(reach: Reach) -> Platform:
+    given = {"url": reach.url, "token": _secret(reach, "A2A_TOKEN")}
+    return platforms.A2A.from_env(**{name: each for name, each in given.items() if each})
 
 
 def _key(reach: Reach, name: str, platform: str) -> str:

@@ -25,7 +25,7 @@ import asyncio, json, sys
 import rxtasks
 from rxtasks import Client
 from rxtasks.local import message
-from rxtasks.platforms import Gateway, Local, OpenCode, Relevance, Swarmlord
+from rxtasks.platforms import A2A, Gateway, Local, OpenCode, Relevance, Swarmlord
 from rxtasks.server import serve
 from rxtasks.testing import ScriptedPlatform, agent, at, status
 

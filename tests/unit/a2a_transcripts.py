@@ -45,11 +45,9 @@ class Exchange:
 
 def exchanges(name: str) -> list[Exchange]:
     """Read a recording."""
-    found: list[Exchange] = []
-    for block in re.split(r"^### .*$", (_WHERE / f"{name}.txt").read_text(), flags=re.MULTILINE):
-        if ">>> " in block:
-            found.append(_exchange(block.strip().splitlines()))
-    return found
+    text = (_WHERE / f"{name}.txt").read_text()
+    blocks = re.split(r"^### .*$", text, flags=re.MULTILINE)
+    return [_exchange(block.strip().splitlines()) for block in blocks if ">>> " in block]
 
 
 def _exchange(lines: list[str]) -> Exchange:

@@ -349,7 +349,12 @@ def test_a_message_that_is_in_the_history_as_well_is_told_once() -> None:
 
 
 def test_files_that_cannot_be_read_are_left_out() -> None:
-    parts = [{"raw": "YWJj"}, {"raw": "not base64"}, {"url": "https://x.test/a"}, {"data": 1}]
+    parts: list[dict[str, Any]] = [
+        {"raw": "YWJj"},
+        {"raw": "not base64"},
+        {"url": "https://x.test/a"},
+        {"data": 1},
+    ]
 
     assert [each.data or each.url for each in files_of(parts)] == [b"abc", "https://x.test/a"]
 

@@ -21,6 +21,7 @@ SETTINGS = {
     },
     "swarmlord": {"SWARMLORD_API_KEY": SECRET},
     "opencode": {"OPENCODE_URL": "http://127.0.0.1:5", "OPENCODE_SERVER_PASSWORD": SECRET},
+    "a2a": {"A2A_URL": "http://127.0.0.1:4", "A2A_TOKEN": SECRET},
     "gateway": {"RXTASKS_URL": "http://127.0.0.1:6", "RXTASKS_TOKEN": SECRET},
 }
 
@@ -38,6 +39,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("relevance", "<Relevance https://api-d7b62b.stack.tryrelevance.com>"),
         ("swarmlord", "<Swarmlord https://api.swarmlord.ai>"),
         ("opencode", "<OpenCode http://127.0.0.1:5>"),
+        ("a2a", "<A2A http://127.0.0.1:4>"),
         ("gateway", "<Gateway http://127.0.0.1:6>"),
     ],
 )
@@ -59,6 +61,7 @@ def test_a_platform_comes_from_the_environment(
         (Reach(url="http://127.0.0.1:7"), "<Gateway http://127.0.0.1:7>"),
         (Reach(platform="opencode"), "<OpenCode http://127.0.0.1:4096>"),
         (Reach(platform="opencode", url="http://127.0.0.1:7"), "<OpenCode http://127.0.0.1:7>"),
+        (Reach(platform="a2a", url="http://127.0.0.1:7"), "<A2A http://127.0.0.1:7>"),
         (
             Reach(platform="relevance", region="us", project="p", url="http://127.0.0.1:7"),
             "<Relevance http://127.0.0.1:7>",
@@ -81,6 +84,7 @@ def test_a_platform_comes_from_options_and_its_key_from_a_file(
     ("arguments", "complaint"),
     [
         (["--platform", "swarmlord"], "Swarmlord needs a key: set SWARMLORD_API_KEY, or name a"),
+        (["--platform", "a2a"], "A2A needs the URL of a server: pass url, or set A2A_URL"),
         (["--platform", "relevance"], "Relevance AI needs a key: set RELEVANCE_API_KEY, or name"),
         (
             ["--platform", "relevance", "--token-file", "KEY"],
