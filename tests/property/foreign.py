@@ -10,9 +10,11 @@ from typing import Any
 
 from rxtasks.local import Context, message, thinking, tool_started, typing, usage
 from rxtasks.models import Attachment, Usage
-from rxtasks.platforms import Gateway, Local, OpenCode, Relevance, Swarmlord
+from rxtasks.platforms import A2A, Gateway, Local, OpenCode, Relevance, Swarmlord
 from rxtasks.platforms.base import AgentRef, Platform, TaskRef
 from rxtasks.platforms.relevance import EmbedKey
+from tests.integration.a2a_server import AGENT, a2a_server
+from tests.integration.a2a_server import TOKEN as A2A_TOKEN
 from tests.integration.opencode_server import (
     ASKING,
     BASIC,
@@ -206,7 +208,52 @@ def _opencode(url: str) -> OpenCode:
     return OpenCode(url, password=PASSWORD)
 
 
+# ---------------------------------------------------------------------------------- A2A
+
+_WORK = [
+    at(
+        0,
+        lambda w: w.become("WORKING", "On it."),
+        lambda w: w.add("Fir"),
+        lambda w: w.add("st.", last=True),
+        lambda w: w.add("", "a2", data={"rows": [1, None]}),
+        lambda w: w.add("", "a2", raw="YWJj", filename="a.txt", mediaType="text/plain"),
+    ),
+    *(at(0.02 + i / 100, lambda w: w.add("Sec", "a3")) for i in range(3)),
+    at(0.06, lambda w: w.become("INPUT_REQUIRED", "Go on?")),
+]
+
+
+def _a2a(name: str, binding: str, path: str) -> Foreign:
+    """Make a platform of one binding; the card names the server itself, not who stands before."""
+
+    @asynccontextmanager
+    async def served() -> AsyncIterator[str]:
+        async with a2a_server() as server:
+            server.bindings = [(binding, path, "1.0")]
+            server.scripts = [_WORK]
+            work = server.add_task("a-task")
+            work.play(_WORK[:1])
+            work.become("INPUT_REQUIRED", "Go on?", id="r-1")
+            yield server.url
+
+    return Foreign(
+        name,
+        served,
+        lambda url: A2A(url, token=A2A_TOKEN, endpoint=url + path),
+        AgentRef(AGENT),
+        (A2A_TOKEN,),
+        extras=(
+            lambda each: each.list_agents(),
+            lambda each: each.context_id("a-task"),
+            lambda each: each.start(AgentRef(AGENT), "Go", webhook="http://hook.test/"),
+        ),
+    )
+
+
 FOREIGN: tuple[Foreign, ...] = (
+    _a2a("a2a", "JSONRPC", "/rpc"),
+    _a2a("a2a-rest", "HTTP+JSON", "/rest"),
     Foreign(
         "relevance",
         _relevance_is_served,
