@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rxtasks.cli import jsonl
@@ -14,9 +15,10 @@ from rxtasks.cli.reaching import command
 from rxtasks.cli.settings import UsageError
 from rxtasks.cli.showing import patient, show
 from rxtasks.cli.wording import clean
-from rxtasks.errors import AgentNotFound, TransportError
+from rxtasks.errors import AgentNotFound, TransportError, UnsupportedOperation
 from rxtasks.models import Attachment
 from rxtasks.platforms.local import Local
+from rxtasks.task import Task
 
 __all__ = ["cancel", "list_tasks", "respond", "run_task", "send", "watch"]
 
@@ -110,18 +112,27 @@ async def list_tasks(
     limit: int = 20,
     json: bool = False,
 ) -> int:
-    """List an agent's tasks, newest first."""
+    """List an agent's tasks, newest first, or in the only order that the platform has."""
     async with place_at(reach) as place:
         handle = place.handle(agent, workforce=workforce)
-        async for task in handle.tasks(
-            status=status, search=search, sort="-created_at", limit=limit
-        ):
+        wanted = partial(handle.tasks, status=status, search=search, limit=limit)
+        async for task in _newest_first(wanted):
             if json:
                 jsonl.write(sys.stdout, jsonl.task_line(task))
                 continue
             name = " ".join(clean(task.name or "").split())
             print(f"{task.ref}  {task.status:<9}  {name}".rstrip(), flush=True)
     return 0
+
+
+async def _newest_first(tasks: Callable[..., AsyncIterator[Task]]) -> AsyncIterator[Task]:
+    """List tasks, newest first where they can be sorted: what cannot be is said at once."""
+    try:
+        async for task in tasks(sort="-created_at"):
+            yield task
+    except UnsupportedOperation:
+        async for task in tasks():
+            yield task
 
 
 async def cancel(refs: Sequence[str], *, reach: Reach) -> int:

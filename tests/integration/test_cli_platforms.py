@@ -9,9 +9,10 @@ import pytest
 from rxtasks import UnsupportedOperation
 from rxtasks.cli import commands
 from rxtasks.cli.options import Look, Reach
+from tests.integration import a2a_server as a2a
 from tests.integration import relevance_server as relevance
 from tests.integration import swarmlord_server as swarmlord
-from tests.integration import test_relevance, test_swarmlord
+from tests.integration import test_a2a, test_relevance, test_swarmlord
 
 LOOK = Look(plain=True, timeout=20)
 
@@ -65,3 +66,22 @@ async def test_a_session_of_swarmlord_is_run_followed_up_and_cancelled(
     assert "agent    Hello" in said.splitlines()
     assert "user     Go on" in said.splitlines()
     assert swarmlord.KEY not in said
+
+
+async def test_a_task_of_a2a_is_run_watched_cancelled_and_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("A2A_TOKEN", a2a.TOKEN)
+    async with a2a.a2a_server() as server:
+        monkeypatch.setenv("A2A_URL", server.url)
+        server.scripts = [test_a2a.turn()]
+        reach = Reach(platform="a2a")
+        assert await commands.run_task(a2a.AGENT, "Go", reach=reach, look=LOOK, detach=True) == 0
+        ref = capsys.readouterr().out.strip()
+        assert await commands.watch([ref], reach=reach, look=LOOK, answer=True) == 0
+        assert await commands.cancel([ref], reach=reach) == 0
+        assert await commands.list_tasks(a2a.AGENT, reach=reach) == 0
+        said = capsys.readouterr().out
+
+    assert said.splitlines() == ["The answer is 42.", "completed", f"{ref}  completed"]
+    assert a2a.TOKEN not in said
