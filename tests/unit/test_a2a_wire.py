@@ -381,7 +381,9 @@ def test_states_mean_what_the_protocol_says() -> None:
     assert states_of(TaskStatus.ERROR) == ["TASK_STATE_FAILED", "TASK_STATE_REJECTED"]
     assert not is_terminal("TASK_STATE_AUTH_REQUIRED")
     assert is_at_rest("TASK_STATE_AUTH_REQUIRED")
-    assert metadata_of("t", None) == metadata_of("t", StatusWire()) == Metadata()
+    nothing = metadata_of("t", None)
+    assert (nothing.platform_state, nothing.status) == ("TASK_STATE_UNSPECIFIED", None)
+    assert metadata_of("t", StatusWire()) == nothing
 
 
 def test_an_internal_error_is_the_servers() -> None:
@@ -393,9 +395,12 @@ def test_only_so_much_is_kept() -> None:
     kept: Kept[int] = Kept()
     for number in range(1_001):
         kept.put(str(number), number)
-
+        assert kept.get("1") == (1 if number else None)
     assert kept.get("0") is None
-    assert kept.get("1000") == 1_000
+    assert kept.get("2") == 2
+    kept.put("new", 0)
+    assert kept.get("1") == 1
+    assert kept.get("3") is None
 
 
 # ---------------------------------------------------------------------------------- making one

@@ -15,7 +15,14 @@ from rxtasks.models import (
     UserMessage,
 )
 from rxtasks.platforms.a2a.parts import files_of, kind_of, parts_of, text_in
-from rxtasks.platforms.a2a.states import FAILED, WAITING, is_at_rest, is_terminal, status_of
+from rxtasks.platforms.a2a.states import (
+    FAILED,
+    UNSPECIFIED,
+    WAITING,
+    is_at_rest,
+    is_terminal,
+    status_of,
+)
 from rxtasks.platforms.a2a.wire import StatusWire, TaskWire
 from rxtasks.platforms.facts import Fact, Metadata, Partial
 from rxtasks.platforms.unknown import Unknown
@@ -33,9 +40,8 @@ def artifact_id(fields: dict[str, Any]) -> str:
 
 def metadata_of(task_id: str, status: StatusWire | None) -> Metadata:
     """Say where a task stands. A task ends once, which is its one turn."""
-    if status is None or not status.state:
-        return Metadata()
-    state = status.state
+    status = status or StatusWire()
+    state = status.state or UNSPECIFIED
     requests: tuple[InputRequest, ...] = ()
     if state in WAITING:
         asked = fields_of(status.message)

@@ -7,7 +7,15 @@ from typing import Final
 
 from rxtasks.models import TaskStatus
 
-__all__ = ["FAILED", "WAITING", "is_at_rest", "is_terminal", "states_of", "status_of"]
+__all__ = [
+    "FAILED",
+    "UNSPECIFIED",
+    "WAITING",
+    "is_at_rest",
+    "is_terminal",
+    "states_of",
+    "status_of",
+]
 
 _STATES: Mapping[str, TaskStatus] = {
     "TASK_STATE_SUBMITTED": TaskStatus.QUEUED,
@@ -20,6 +28,8 @@ _STATES: Mapping[str, TaskStatus] = {
     "TASK_STATE_REJECTED": TaskStatus.ERROR,
 }
 
+UNSPECIFIED: Final = "TASK_STATE_UNSPECIFIED"
+"""What it means that no state is there; the protocol has no use for it."""
 FAILED: Final = frozenset({"TASK_STATE_FAILED", "TASK_STATE_REJECTED"})
 WAITING: Final[Mapping[str, str]] = {
     "TASK_STATE_INPUT_REQUIRED": "input",

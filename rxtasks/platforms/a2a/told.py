@@ -58,7 +58,8 @@ class Kept(Generic[T]):
 
     def get(self, task_id: str) -> T | None:
         """Look up what is kept of a task."""
-        return self._kept.get(task_id)
+        found = self._kept.get(task_id)
+        return found if found is None else self.put(task_id, found)
 
     def put(self, task_id: str, what: T) -> T:
         """Keep something, and forget what was used longest ago."""
