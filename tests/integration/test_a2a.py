@@ -382,6 +382,25 @@ async def test_a_crash_says_why_if_the_stream_does(server: A2AServer) -> None:
         assert [type(each) for each in watch.faults] == [AgentFault]
 
 
+async def test_a_stream_that_fails_alone_is_opened_again(server: A2AServer) -> None:
+    server.scripts = [[at(0.0, lambda w: w.become("WORKING"))]]
+    async with talking(server) as client:
+        watch = await ran(client)
+        [work] = server.tasks.values()
+        await until(lambda: work.streams)
+        for stream in list(work.streams):
+            stream.fail({"code": -32603, "message": "too slow"})
+        await until(lambda: len(server.asked("SubscribeToTask")) == 2 and work.streams)
+        work.become("COMPLETED", "Done.")
+        result = await watch.result()
+
+        assert (result.status, result.text) == ("completed", "Done.")
+        [fault] = watch.faults
+        assert isinstance(fault, TransportFault)
+        assert isinstance(fault.cause, ServerError)
+        assert "too slow" in str(fault.cause)
+
+
 async def test_a_crash_without_a_stream_is_a_failure(server: A2AServer) -> None:
     server.scripts = [[at(0.1, lambda w: w.crash("boom"))]]
     async with talking(server, streaming=False) as client:

@@ -35,6 +35,8 @@ async def test_a_task_of_relevance_is_run_watched_and_listed(
         watched = capsys.readouterr().out
         assert await commands.list_tasks("agent-1", reach=reach) == 0
         listed = capsys.readouterr().out
+        # Those of a workforce cannot be sorted.
+        assert await commands.list_tasks("workforce-1", reach=reach, workforce=True) == 0
         with pytest.raises(UnsupportedOperation):
             await commands.cancel([ref], reach=reach)
 
