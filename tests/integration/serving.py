@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from rxtasks.platforms.gateway import Gateway
 from rxtasks.platforms.local import Local
 from rxtasks.server import Running, serve
 
-__all__ = ["behind", "gateway", "on_loopback", "until"]
+__all__ = ["at_socket", "behind", "gateway", "on_loopback", "until"]
 
 
 @asynccontextmanager
@@ -48,6 +49,18 @@ async def on_loopback(app: web.Application, *, port: int = 0, **options: Any) ->
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def at_socket(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve an application of aiohttp at a socket that stays open after it."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening.dup()).start()
+        yield
     finally:
         await runner.cleanup()
 

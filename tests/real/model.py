@@ -24,6 +24,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.conformance.script import Stage, parse, tokens
+from tests.integration.serving import at_socket
 
 __all__ = ["Model", "model"]
 
@@ -275,10 +276,5 @@ async def model(listening: socket.socket, stage: Stage) -> AsyncIterator[Model]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/messages", played.messages)
     app.router.add_get("/tool", played.tool)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.SockSite(runner, listening.dup()).start()
-    try:
+    async with at_socket(app, listening):
         yield played
-    finally:
-        await runner.cleanup()

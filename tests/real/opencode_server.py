@@ -9,11 +9,8 @@ import atexit
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -21,14 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.real.processes import ServerProcess, free_port, missing
 
 __all__ = ["PASSWORD", "OpenCodeServer", "has_binary", "need_binary", "shared_server"]
 
 ROOT = Path(__file__).parents[2]
 BINARY = ROOT / ".cache/opencode/node_modules/opencode-linux-x64/bin/opencode"
 PASSWORD = "open sesame"
-READY = 30.0  # seconds that a start may take
 
 TOOLS = ("search", "one", "two", "t0", "t1", "t2", "t3", "t4")
 """The tools of the scripted agent: each asks the model's server what it is to do."""
@@ -60,22 +56,12 @@ def has_binary() -> bool:
 def need_binary() -> Path:
     """Find the binary; say so, and fail in CI, where it is missing."""
     binary = _binary()
-    if binary.exists():
-        return binary
-    why = (
-        f"no OpenCode server: {binary} is missing. `scripts/test` installs it with npm, on Linux "
-        "with an x86-64 processor; OPENCODE_BINARY names another place"
-    )
-    if os.environ.get("CI") == "true":
-        pytest.fail(why, pytrace=False)
-    pytest.skip(f"NOT TESTED, {why}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    if not binary.exists():
+        missing(
+            f"no OpenCode server: {binary} is missing. `scripts/test` installs it with npm, on "
+            "Linux with an x86-64 processor; OPENCODE_BINARY names another place"
+        )
+    return binary
 
 
 @dataclass
@@ -90,11 +76,11 @@ class OpenCodeServer:
 
     password: str | None = None
     listening: socket.socket = field(default_factory=socket.socket)
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="opencode-")))
-    _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
+        self._process = ServerProcess("OpenCode", self._folder / "log")
         self.listening.bind(("127.0.0.1", 0))
         self.listening.listen(128)
         self._write_config()
@@ -111,31 +97,16 @@ class OpenCodeServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        log = (self._folder / "log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                [need_binary(), "serve", "--hostname", "127.0.0.1", f"--port={self.port}"],
-                cwd=self._folder / "project",
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        end = time.monotonic() + READY
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.kill()
-                pytest.fail(f"OpenCode did not start: {self.log()[-2000:]}", pytrace=False)
-            time.sleep(0.02)
+        self._process.start(
+            [need_binary(), "serve", "--hostname", "127.0.0.1", f"--port={self.port}"],
+            self._answers,
+            folder=self._folder / "project",
+            environment=self._environment(),
+        )
 
     def kill(self) -> None:
         """End it without a word, as SIGKILL does."""
-        process, self._process = self._process, None
-        if process is not None:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self._process.kill()
 
     def close(self) -> None:
         """End it, and remove its folders."""
@@ -145,7 +116,7 @@ class OpenCodeServer:
 
     def log(self) -> str:
         """Read what it has printed."""
-        return (self._folder / "log").read_text(errors="replace")
+        return self._process.log()
 
     def _answers(self) -> bool:
         try:
