@@ -1,8 +1,8 @@
 """A server of the Agent2Agent protocol whose agent plays scripts: a2a-sdk, in a process of its own.
 
 It is run as `python -m tests.real.a2a_agent PORT GATES` by the environment that `scripts/a2a.sh`
-makes. It asks at GATES, a URL of the test, before it passes a gate. JSON-RPC is at /rpc, the
-HTTP+JSON binding at /rest, and everything is kept in memory.
+makes. It asks at GATES, a URL of the test, before it passes a gate. Everything is kept in memory.
+There are three cards: that of / has both bindings, those of /rpc and /rest have one each.
 
 Each text that is typed is an artifact, typed chunk by chunk. Steps of its own:
 
@@ -42,7 +42,11 @@ from a2a.types import (
     Part,
     TaskState,
 )
+from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.conformance.script import parse, tokens
 
@@ -90,7 +94,8 @@ class Actor(AgentExecutor):  # type: ignore[misc]  # not installed where types a
                 said = new_text_message(play.steps[0][1], context_id=context.context_id)
                 await event_queue.enqueue_event(said)
                 return
-            await event_queue.enqueue_event(new_task_from_user_message(message))
+            if context.current_task is None:
+                await event_queue.enqueue_event(new_task_from_user_message(message))
             await updater.start_work()
         else:
             await updater.start_work()
@@ -193,7 +198,10 @@ def _content(part: Part) -> str:
     return part.raw.decode() if part.HasField("raw") else part.text or part.url
 
 
-def _card(url: str) -> AgentCard:
+_BINDINGS = {"/rpc": "JSONRPC", "/rest": "HTTP+JSON"}
+
+
+def _card(url: str, places: Sequence[str] = tuple(_BINDINGS)) -> AgentCard:
     return AgentCard(
         name="actor",
         description="Plays scripts",
@@ -203,21 +211,36 @@ def _card(url: str) -> AgentCard:
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="play", name="play", description="Plays scripts", tags=["test"])],
         supported_interfaces=[
-            AgentInterface(url=f"{url}/rpc", protocol_binding="JSONRPC", protocol_version="1.0"),
-            AgentInterface(url=f"{url}/rest", protocol_binding="HTTP+JSON", protocol_version="1.0"),
+            AgentInterface(
+                url=url + place, protocol_binding=_BINDINGS[place], protocol_version="1.0"
+            )
+            for place in places
         ],
     )
 
 
+def _card_route(prefix: str, places: Sequence[str]) -> Route:
+    """Serve a card that leads back to where it was asked for, which may be a proxy."""
+    path = f"{prefix}{AGENT_CARD_WELL_KNOWN_PATH}"
+
+    async def serve(request: Request) -> Response:
+        (route,) = create_agent_card_routes(_card(f"http://{request.headers['host']}", places))
+        return await route.endpoint(request)
+
+    return Route(path, serve)
+
+
 def main(port: int, gates: str) -> None:
     """Serve until the process is killed."""
-    card = _card(f"http://127.0.0.1:{port}")
     handler = DefaultRequestHandler(
-        agent_executor=Actor(gates), task_store=InMemoryTaskStore(), agent_card=card
+        agent_executor=Actor(gates),
+        task_store=InMemoryTaskStore(),
+        agent_card=_card(f"http://127.0.0.1:{port}"),
     )
     app = Starlette(
         routes=[
-            *create_agent_card_routes(card),
+            _card_route("", tuple(_BINDINGS)),
+            *(_card_route(place, (place,)) for place in _BINDINGS),
             *create_jsonrpc_routes(handler, "/rpc"),
             *create_rest_routes(handler, path_prefix="/rest"),
         ]
