@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from tests.integration.relaying import copied, relaying
+from tests.integration.relaying import CHUNK, copied, relaying
 
-__all__ = ["Balancer", "balancer"]
+__all__ = ["Balancer", "Scissors", "balancer", "scissors"]
+
+B = TypeVar("B", bound="Balancer")
 
 
 class Balancer:
@@ -42,7 +45,7 @@ class Balancer:
             return
         self._open[writer] = None
         up = asyncio.ensure_future(copied(reader, up_writer))
-        down = asyncio.ensure_future(copied(up_reader, writer))
+        down = asyncio.ensure_future(self.answer(up_reader, writer))
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -52,6 +55,10 @@ class Balancer:
             del self._open[writer]
             for each in (writer, up_writer):
                 each.transport.abort()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what comes back over one connection."""
+        await copied(reader, writer)
 
     async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for _ in self._ports:
@@ -64,10 +71,48 @@ class Balancer:
         raise OSError("no server takes connections")
 
 
+class Scissors(Balancer):
+    """Cuts event streams after so many bytes, each at its own place, until none is left.
+
+    Attributes:
+        after: After how many bytes the next ones are cut.
+    """
+
+    def __init__(self, port: int, after: Sequence[int]) -> None:
+        super().__init__([port])
+        self.after = list(after)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(CHUNK):
+            if b"text/event-stream" in data and self.after:
+                left = self.after.pop(0)
+                while data and left > 0:
+                    writer.write(data[:left])
+                    await writer.drain()
+                    left -= len(data)
+                    data = await reader.read(CHUNK) if left > 0 else b""
+                return
+            writer.write(data)
+            await writer.drain()
+
+
 @asynccontextmanager
 async def balancer(ports: list[int]) -> AsyncIterator[Balancer]:
     """Listen before some ports."""
-    made = Balancer(ports)
+    async with listening(Balancer(ports)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def scissors(port: int, after: Sequence[int]) -> AsyncIterator[Scissors]:
+    """Listen before a port, and cut."""
+    async with listening(Scissors(port, after)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def listening(made: B) -> AsyncIterator[B]:
+    """Let one listen."""
     async with relaying(made.handle) as port:
         made.url = f"http://127.0.0.1:{port}"
         yield made
