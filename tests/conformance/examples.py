@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 CAN = frozenset(
     {
         *(Can.DELTAS, Can.CATCH_UP, Can.ASK, Can.QUEUE, Can.LIST, Can.KEYS, Can.BARE_ID),
-        *(Can.SECOND, Can.AT_ONCE, Can.SEPARATE, Can.TIMES),
+        *(Can.SECOND, Can.AT_ONCE, Can.SEPARATE, Can.TIMES, Can.AGAIN, Can.OPTIONS),
     }
 )
 

@@ -33,6 +33,8 @@ class Can(StrEnum):
     TOOLS = "run tools"
     EVERY_STATE = "show every state of a tool, however short"
     ASK = "ask, and take answers"
+    OPTIONS = "offer answers to choose from"
+    AGAIN = "take another message when a turn has ended"
     CANCEL = "cancel a turn"
     DELETE = "delete a task"
     ATTACH = "take attachments"
@@ -272,7 +274,7 @@ SETUPS: tuple[Setup, ...] = (
         frozenset(
             {
                 *(Can.DELTAS, Can.CATCH_UP, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC),
-                *(Can.USAGE, Can.AT_ONCE, Can.SEPARATE),
+                *(Can.USAGE, Can.AT_ONCE, Can.SEPARATE, Can.AGAIN),
             }
         ),
         less={

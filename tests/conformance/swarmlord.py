@@ -16,7 +16,7 @@ from tests.conformance.setups import EVERYTHING, HASTE, Bench, Can, Setup
 from tests.integration.swarmlord_server import KEY, Session, SwarmlordServer, swarmlord_server
 
 _LEAVES_TEXT_OPEN = ("think", "type", "hold", "sleep")
-_CANNOT = frozenset({Can.ASK, Can.LIST, Can.SEARCH, Can.SORT, Can.KEYS, Can.TRAFFIC})
+_CANNOT = frozenset({Can.ASK, Can.OPTIONS, Can.LIST, Can.SEARCH, Can.SORT, Can.KEYS, Can.TRAFFIC})
 # It publishes no call to answer or to list, and knows no keys; the server runs on the test's loop.
 
 

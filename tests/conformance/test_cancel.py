@@ -96,7 +96,7 @@ async def test_cancelling_withdraws_a_question(bench: Bench) -> None:
     assert task.requests == ()
 
 
-@pytest.mark.needs(Can.CANCEL)
+@pytest.mark.needs(Can.CANCEL, Can.AGAIN)
 async def test_a_cancelled_task_takes_another_message(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("gate"), types("a")))
     await bench.stage.reached("gate")

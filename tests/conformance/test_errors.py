@@ -164,6 +164,7 @@ async def test_an_agent_that_fails_is_told_once_on_each_stream(bench: Bench) -> 
     assert not any(probe.ended for probe in (messages, updates, errors, events))
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_an_agent_that_failed_takes_another_message(bench: Bench) -> None:
     task = await bench.agent.run(prompt(fail("out of luck")))
     errors = Probe(task.errors)

@@ -41,6 +41,7 @@ async def test_all_streams_can_be_iterated_at_once(bench: Bench) -> None:
     assert counts[4] == 0
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_iteration_of_the_next_turn_waits_for_its_end(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await task.result()
@@ -58,6 +59,7 @@ async def _read(stream: Any) -> list[Message]:
     return [message async for message in stream]
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_an_iteration_can_go_on_over_turns(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     seen: list[Message] = []

@@ -71,7 +71,7 @@ async def test_an_observer_outlives_the_task_object(bench: Bench) -> None:
     assert (await bench.client.task(ref).result()).messages == tuple(whole(messages.values))
 
 
-@pytest.mark.needs(Can.SECOND)
+@pytest.mark.needs(Can.SECOND, Can.AGAIN)
 async def test_a_resumed_task_shows_its_history_first(bench: Bench) -> None:
     text = prompt(types("a"))
     task = await bench.agent.run(text)
@@ -135,7 +135,7 @@ async def test_a_resumed_task_that_runs_is_followed_to_its_end(bench: Bench) -> 
         assert updates.values[-1].status is TaskStatus.COMPLETED
 
 
-@pytest.mark.needs(Can.SECOND)
+@pytest.mark.needs(Can.SECOND, Can.AGAIN)
 async def test_live_of_a_resumed_task_begins_with_what_comes(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await settled(task)
@@ -152,7 +152,7 @@ async def test_live_of_a_resumed_task_begins_with_what_comes(bench: Bench) -> No
         assert texts(live.values) == [text, typed("b")]
 
 
-@pytest.mark.needs(Can.SECOND)
+@pytest.mark.needs(Can.SECOND, Can.AGAIN)
 async def test_a_message_of_ours_is_no_history_of_a_task_resumed_to_send_it(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await settled(task)
@@ -168,7 +168,7 @@ async def test_a_message_of_ours_is_no_history_of_a_task_resumed_to_send_it(benc
         assert texts(live.values) == [text, typed("b")]
 
 
-@pytest.mark.needs(Can.SECOND)
+@pytest.mark.needs(Can.SECOND, Can.AGAIN)
 async def test_what_another_client_sends_is_seen(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await settled(task)

@@ -26,7 +26,7 @@ async def test_attachments_reach_the_agent(bench: Bench) -> None:
     assert [each.name for each in said.attachments] == ["note.txt"]
 
 
-@pytest.mark.needs(Can.ATTACH)
+@pytest.mark.needs(Can.ATTACH, Can.AGAIN)
 async def test_attachments_go_with_a_follow_up(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await task.result()

@@ -47,6 +47,7 @@ async def test_late_observers_of_updates_get_the_latest(bench: Bench) -> None:
     assert late.values == early.values[-1:]
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_late_observers_of_errors_get_the_whole_log(bench: Bench) -> None:
     task = await bench.agent.run(prompt(fail("one")))
     await task.result()
@@ -101,6 +102,7 @@ async def test_positions_of_events_increase_and_all_is_there(bench: Bench) -> No
     assert said[-len(updates.values) :] == updates.values  # which began with the latest
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_events_after_a_position_go_on_exactly_there(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), say(), types("b")))
     early = Probe(task.events)
@@ -148,6 +150,7 @@ def _is_delta(value: Any) -> bool:
     return isinstance(value, TypingMessage)
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_live_skips_what_has_been(bench: Bench) -> None:
     task = await bench.agent.run(prompt(fail("one")))
     before = Probe(task.updates)

@@ -12,6 +12,7 @@ from tests.conformance.setups import Bench, Can
 from tests.conformance.watching import Probe, has_agent, has_status, settled, texts, turns, whole
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_a_follow_up_begins_another_turn_of_the_same_conversation(bench: Bench) -> None:
     first, second = prompt(types("a")), prompt(types("b"))
     task = await bench.agent.run(first)
@@ -25,6 +26,7 @@ async def test_a_follow_up_begins_another_turn_of_the_same_conversation(bench: B
     assert (await task.result()).text == "3"
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_the_result_is_never_that_of_the_turn_before(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     await task.result()
@@ -34,6 +36,7 @@ async def test_the_result_is_never_that_of_the_turn_before(bench: Bench) -> None
         assert (await task.result()).text == typed(stem)
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_observers_go_on_over_turns(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a")))
     messages, updates = Probe(task.messages), Probe(task.updates)
@@ -51,7 +54,7 @@ async def test_observers_go_on_over_turns(bench: Bench) -> None:
     assert statuses.index(TaskStatus.COMPLETED) < len(statuses) - 1
 
 
-@pytest.mark.needs(Can.QUEUE)
+@pytest.mark.needs(Can.QUEUE, Can.AGAIN)
 async def test_the_result_waits_for_the_latest_turn(bench: Bench) -> None:
     first, second = prompt(hold("first"), types("a")), prompt(hold("second"), types("b"))
     task = await bench.agent.run(first)
@@ -70,7 +73,7 @@ async def test_the_result_waits_for_the_latest_turn(bench: Bench) -> None:
     assert sorted(texts(result.messages)) == sorted([first, second, typed("a"), typed("b")])
 
 
-@pytest.mark.needs(Can.QUEUE)
+@pytest.mark.needs(Can.QUEUE, Can.AGAIN)
 async def test_a_message_during_a_turn_does_not_settle_early(bench: Bench) -> None:
     task = await bench.agent.run(prompt(hold("first"), types("a")))
     await bench.stage.reached("first")
@@ -86,7 +89,7 @@ async def test_a_message_during_a_turn_does_not_settle_early(bench: Bench) -> No
     assert updates.values[-1].status is TaskStatus.COMPLETED
 
 
-@pytest.mark.needs(Can.USAGE)
+@pytest.mark.needs(Can.USAGE, Can.AGAIN)
 async def test_usage_and_cost_are_those_of_the_turn(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), spend(100, 10, 1.5)))
     await task.result()
