@@ -1,8 +1,4 @@
-"""A server of the Agent2Agent protocol whose agent plays scripts: a2a-sdk, in a process of its own.
-
-It is run as `python -m tests.real.a2a_agent PORT GATES` by the environment that `scripts/a2a.sh`
-makes. It asks at GATES, a URL of the test, before it passes a gate. Everything is kept in memory.
-There are three cards: that of / has both bindings, those of /rpc and /rest have one each.
+"""An agent of a2a-sdk that plays scripts: `tests.real.a2a_process` serves it.
 
 Each text that is typed is an artifact, typed chunk by chunk. Steps of its own:
 
@@ -16,39 +12,20 @@ Each text that is typed is an artifact, typed chunk by chunk. Steps of its own:
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 from a2a.helpers import new_task_from_user_message, new_text_message, new_text_part
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
-from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import (
-    create_agent_card_routes,
-    create_jsonrpc_routes,
-    create_rest_routes,
-)
-from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
-from a2a.types import (
-    AgentCapabilities,
-    AgentCard,
-    AgentInterface,
-    AgentSkill,
-    Message,
-    Part,
-    TaskState,
-)
-from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from a2a.server.tasks import TaskUpdater
+from a2a.types import Message, Part, TaskState
 
 from tests.conformance.script import parse, tokens
+
+__all__ = ["Actor"]
 
 _LEAVES_TEXT_OPEN = ("think", "type", "hold", "sleep")
 _ENDS = ("answer", "reject", "fail")
@@ -196,57 +173,3 @@ def _files(message: Message) -> str:
 
 def _content(part: Part) -> str:
     return part.raw.decode() if part.HasField("raw") else part.text or part.url
-
-
-_BINDINGS = {"/rpc": "JSONRPC", "/rest": "HTTP+JSON"}
-
-
-def _card(url: str, places: Sequence[str] = tuple(_BINDINGS)) -> AgentCard:
-    return AgentCard(
-        name="actor",
-        description="Plays scripts",
-        version="1",
-        capabilities=AgentCapabilities(streaming=True),
-        default_input_modes=["text/plain"],
-        default_output_modes=["text/plain"],
-        skills=[AgentSkill(id="play", name="play", description="Plays scripts", tags=["test"])],
-        supported_interfaces=[
-            AgentInterface(
-                url=url + place, protocol_binding=_BINDINGS[place], protocol_version="1.0"
-            )
-            for place in places
-        ],
-    )
-
-
-def _card_route(prefix: str, places: Sequence[str]) -> Route:
-    """Serve a card that leads back to where it was asked for, which may be a proxy."""
-    path = f"{prefix}{AGENT_CARD_WELL_KNOWN_PATH}"
-
-    async def serve(request: Request) -> Response:
-        (route,) = create_agent_card_routes(_card(f"http://{request.headers['host']}", places))
-        return await route.endpoint(request)
-
-    return Route(path, serve)
-
-
-def main(port: int, gates: str) -> None:
-    """Serve until the process is killed."""
-    handler = DefaultRequestHandler(
-        agent_executor=Actor(gates),
-        task_store=InMemoryTaskStore(),
-        agent_card=_card(f"http://127.0.0.1:{port}"),
-    )
-    app = Starlette(
-        routes=[
-            _card_route("", tuple(_BINDINGS)),
-            *(_card_route(place, (place,)) for place in _BINDINGS),
-            *create_jsonrpc_routes(handler, "/rpc"),
-            *create_rest_routes(handler, path_prefix="/rest"),
-        ]
-    )
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])

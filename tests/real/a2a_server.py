@@ -1,4 +1,4 @@
-"""A real server of the Agent2Agent protocol on loopback, whose agent plays the scripts of tests.
+"""Real servers of the Agent2Agent protocol on loopback, whose agent plays the scripts of tests.
 
 `scripts/test` makes the environment that it runs in. Where there is none, the tests say so; in CI
 they fail.
@@ -49,7 +49,7 @@ def need_a2a() -> Path:
 
 
 class A2AServer:
-    """One server; what it knows is gone when it is killed.
+    """One process, with servers below paths of its URL; what they know is gone when it is killed.
 
     Attributes:
         listening: The socket at which it asks whether a gate is open.
@@ -64,17 +64,15 @@ class A2AServer:
         self.listening.listen(128)
         self.port = free_port()
 
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+    def url(self, name: str) -> str:
+        """Say where one of its servers is: any name will do, and each has tasks of its own."""
+        return f"http://127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         gates_url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/gate"
-        module = "tests.real.a2a_agent"
         self._process.start(
-            [need_a2a(), "-m", module, str(self.port), gates_url],
+            [need_a2a(), "-m", "tests.real.a2a_process", str(self.port), gates_url],
             self._answers,
             folder=ROOT,
             environment={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -95,7 +93,7 @@ class A2AServer:
         return self._process.log()
 
     def _answers(self) -> bool:
-        card = f"{self.url}/.well-known/agent-card.json"
+        card = f"{self.url('first')}/.well-known/agent-card.json"
         try:
             with urllib.request.urlopen(card, timeout=1.0):  # noqa: S310 - of this machine
                 return True

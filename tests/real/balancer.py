@@ -21,11 +21,13 @@ class Balancer:
 
     Attributes:
         url: Where it listens.
+        port: The same.
         taken: How many connections went to each port.
     """
 
     def __init__(self, ports: list[int]) -> None:
         self.url = ""
+        self.port = 0
         self.taken: Counter[int] = Counter()
         self._ports = ports
         self._turn = 0
@@ -113,6 +115,6 @@ async def scissors(port: int, after: Sequence[int]) -> AsyncIterator[Scissors]:
 @asynccontextmanager
 async def listening(made: B) -> AsyncIterator[B]:
     """Let one listen."""
-    async with relaying(made.handle) as port:
-        made.url = f"http://127.0.0.1:{port}"
+    async with relaying(made.handle) as made.port:
+        made.url = f"http://127.0.0.1:{made.port}"
         yield made
