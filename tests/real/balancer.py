@@ -51,12 +51,13 @@ class Balancer:
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            up.cancel()
-            down.cancel()
-            await asyncio.gather(up, down, return_exceptions=True)
+            # First of all, since this may be cancelled while it waits.
             del self._open[writer]
             for each in (writer, up_writer):
                 each.transport.abort()
+            up.cancel()
+            down.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on what comes back over one connection."""
