@@ -40,14 +40,12 @@ class _Play:
         steps: The steps that are left.
         artifact: The artifact that is being typed, or an empty string.
         artifacts: How many there have been.
-        said: How many messages of the user the conversation has.
         files: What came with the message.
     """
 
     steps: list[list[str]]
     artifact: str = ""
     artifacts: int = 0
-    said: int = 0
     files: str = ""
 
 
@@ -63,10 +61,10 @@ class Actor(AgentExecutor):  # type: ignore[misc]  # not installed where types a
         """Play the script of a new task, or go on with the answer to what one has asked."""
         text, message = context.get_user_input(), context.message
         updater = TaskUpdater(event_queue, context.task_id, context.context_id)
-        self._said[context.context_id] += 1
+        self._said[updater.context_id] += 1
         play = self._plays.pop(context.task_id, None)
         if play is None:
-            play = _Play(parse(text), said=self._said[context.context_id], files=_files(message))
+            play = _Play(parse(text), files=_files(message))
             if play.steps[0][0] == "message":
                 said = new_text_message(play.steps[0][1], context_id=context.context_id)
                 await event_queue.enqueue_event(said)
@@ -107,7 +105,7 @@ class Actor(AgentExecutor):  # type: ignore[misc]  # not installed where types a
             case "files":
                 await self._type(updater, play, [play.files])
             case "recall":
-                await self._type(updater, play, [str(play.said)])
+                await self._type(updater, play, [str(self._said[updater.context_id])])
             case "note":
                 await updater.start_work(_message(words[0], updater))
             case "hold":

@@ -130,7 +130,9 @@ class Account:
     # ------------------------------------------------------------------ what is known
 
     async def _task(self, ref: TaskRef, *, history: bool = True) -> TaskWire:
-        return await (await self._server.agent()).calls.get(ref.id, history=history)
+        task = await (await self._server.agent()).calls.get(ref.id, history=history)
+        self._told_of(ref).context = text_of(task.context_id)
+        return task
 
     def _told_of(self, ref: TaskRef) -> Told:
         return self._told.get(ref.id) or self._told.put(ref.id, Told())

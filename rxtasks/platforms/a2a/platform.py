@@ -100,6 +100,7 @@ class A2A(Account):
         id = request["message"]["messageId"]
         if answer.task is not None:
             known = metadata_of(answer.task.id, answer.task.status)
+            self._told_of(TaskRef(answer.task.id)).context = text_of(answer.task.context_id)
             return Accepted(id=answer.task.id, message_id=id, turn=1, info=known)
         if answer.message is None:
             raise no_answer()
@@ -126,8 +127,13 @@ class A2A(Account):
         if self._reply(ref) is not None:
             raise ended(ref.id)
         _, calls = await self._server.agent()
-        request, told = await message(text, attachments, task=ref.id), self._told_of(ref)
+        told = self._told_of(ref)
         async with told.sending:
+            if told.context is None:
+                await self._task(ref, history=False)
+            # A server that is not told makes a new conversation up, and its agent forgets this one.
+            options = {"context_id": told.context}
+            request = await message(text, attachments, task=ref.id, options=options)
             accepted, said = await send(calls, request, ref)
             if said is not None:
                 told.said += reply(request, said, self._translator).messages

@@ -21,15 +21,17 @@ class Told:
     Attributes:
         finished: The ids of the artifacts to which nothing will be added.
         reason: Why the agent failed; empty where nobody has said.
+        context: The conversation that the task belongs to, as far as it is known.
         said: Messages with which the agent answered at once, besides the task.
         sending: Held while a message to the task is sent.
     """
 
-    __slots__ = ("_asked", "finished", "reason", "said", "sending")
+    __slots__ = ("_asked", "context", "finished", "reason", "said", "sending")
 
     def __init__(self) -> None:
         self.finished: set[str] = set()
         self.reason: str = ""
+        self.context: str | None = None
         self.said: list[Message] = []
         self.sending: asyncio.Lock = asyncio.Lock()
         self._asked: list[Message] = []
