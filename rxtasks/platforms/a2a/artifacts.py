@@ -28,6 +28,7 @@ class Artifact:
         final: It was told as finished.
         doubtful: A piece may have been taken wrongly for a repetition, or an earlier one is
             missing: only a poll knows all of it.
+        grown: Something was added while this connection was there, so the end will be told, too.
     """
 
     def __init__(self, fields: dict[str, Any], parts: _Parts, *, joined: bool) -> None:
@@ -43,6 +44,7 @@ class Artifact:
         self.parts: _Parts = parts
         self.final: bool = False
         self.doubtful: bool = False
+        self.grown: bool = False
         self._joined = joined
         self._place: int | None = None  # behind the last part that was repeated
         self._otherwise: _Parts = []  # what there is if nothing was a repetition
@@ -64,7 +66,7 @@ class Artifact:
         return [TypingMessage(text, id=self.id)] if text else []
 
     def _put(self, fields: dict[str, Any], piece: _Parts, *, append: bool) -> None:
-        self.final = False
+        self.final, self.grown = False, True
         if append:
             self.parts += piece
         else:

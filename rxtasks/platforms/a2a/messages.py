@@ -28,7 +28,7 @@ from rxtasks.platforms.facts import Fact, Metadata, Partial
 from rxtasks.platforms.unknown import Unknown
 from rxtasks.platforms.values import fields_of, list_of, moment, text_of
 
-__all__ = ["Translator", "artifact_id", "metadata_of"]
+__all__ = ["Translator", "artifact_id", "artifacts_of", "metadata_of"]
 
 _SILENT = "the agent failed, and did not say why"
 
@@ -36,6 +36,21 @@ _SILENT = "the agent failed, and did not say why"
 def artifact_id(fields: dict[str, Any]) -> str:
     """Name an artifact among the messages of its task."""
     return f"artifact/{text_of(fields.get('artifactId')) or ''}"
+
+
+def artifacts_of(task: TaskWire, finished: Collection[str]) -> list[tuple[dict[str, Any], bool]]:
+    """List the artifacts of a task, and whether each is finished.
+
+    A task does not say that. Agents write one after the other, so all but the last one count as
+    finished; should one of them grow after all, it becomes another revision of its message.
+    """
+    found = [fields_of(each) for each in list_of(task.artifacts)]
+    rests = task.status is not None and is_at_rest(task.status.state)
+    last = len(found) - 1
+    return [
+        (fields, rests or index < last or artifact_id(fields) in finished)
+        for index, fields in enumerate(found)
+    ]
 
 
 def metadata_of(task_id: str, status: StatusWire | None) -> Metadata:
@@ -86,9 +101,7 @@ class Translator:
             if id != now:
                 facts += self.message(fields, id)
         facts += self.said(task.id, status, reason)
-        for each in list_of(task.artifacts):
-            fields = fields_of(each)
-            final = is_at_rest(status.state) or artifact_id(fields) in finished
+        for fields, final in artifacts_of(task, finished):
             facts += self.artifact(fields, parts_of(fields), final=final)
         return facts
 

@@ -7,14 +7,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from rxtasks.platforms.a2a.artifacts import Artifact
-from rxtasks.platforms.a2a.messages import Translator, artifact_id, metadata_of
+from rxtasks.platforms.a2a.messages import (
+    Translator,
+    artifact_id,
+    artifacts_of,
+    metadata_of,
+)
 from rxtasks.platforms.a2a.parts import parts_of
 from rxtasks.platforms.a2a.states import is_at_rest, is_terminal
 from rxtasks.platforms.a2a.told import Told
 from rxtasks.platforms.a2a.wire import ArtifactUpdate, RpcError, StatusWire, StreamEvent, TaskWire
 from rxtasks.platforms.facts import Fact, Hint, StreamItem, Unfinished
 from rxtasks.platforms.unknown import Unknown
-from rxtasks.platforms.values import fields_of, list_of, text_of
+from rxtasks.platforms.values import fields_of, text_of
 from rxtasks.wire.sse import RawEvent
 
 __all__ = ["Reading", "of_stream"]
@@ -92,10 +97,9 @@ class Reading:
         self._began = True
         self._artifacts.clear()
         status = task.status or StatusWire()
-        for each in list_of(task.artifacts):
-            fields = fields_of(each)
+        for fields, final in artifacts_of(task, self._told.finished):
             artifact = Artifact(fields, parts_of(fields), joined=True)
-            artifact.final = is_at_rest(status.state) or artifact.id in self._told.finished
+            artifact.final = final
             self._artifacts[artifact.id] = artifact
         facts = self._translator.task(task, finished=self._told.finished, reason=self._told.reason)
         self.ended = is_terminal(status.state)
@@ -114,7 +118,9 @@ class Reading:
         fields = fields_of(update.artifact)
         parts, append = parts_of(fields), bool(update.append)
         artifact = self._artifacts.get(artifact_id(fields))
+        earlier: list[StreamItem] = []
         if artifact is None:
+            earlier = self._finish_earlier()
             artifact = Artifact(fields, [], joined=False)
             artifact.doubtful = append and not self._began
             self._artifacts[artifact.id] = artifact
@@ -125,6 +131,14 @@ class Reading:
             self._told.finished.discard(artifact.id)
         if update.last_chunk:
             found += self._finish(artifact)
+        return [*earlier, *found]
+
+    def _finish_earlier(self) -> list[StreamItem]:
+        """Another artifact begins: what nothing was added to was finished before we came."""
+        found: list[StreamItem] = []
+        for artifact in self._artifacts.values():
+            if not artifact.grown:
+                found += self._finish(artifact)
         return found
 
     def _finish(self, artifact: Artifact) -> list[StreamItem]:
