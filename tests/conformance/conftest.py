@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conformance.a2a import A2A_SETUPS
 from tests.conformance.examples import EXAMPLE_SETUPS
 from tests.conformance.hub import HUB_SETUPS
 from tests.conformance.opencode import OPENCODE_SETUPS, warm_up
 from tests.conformance.relevance import RELEVANCE_SETUPS
 from tests.conformance.setups import SETUPS, Bench, Can, Setup
 from tests.conformance.swarmlord import SWARMLORD_SETUPS
+from tests.real.a2a_server import has_a2a, shared_a2a
 from tests.real.opencode_server import has_binary
 
 LIMIT = 10.0
@@ -32,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     needed = {can for mark in metafunc.definition.iter_markers("needs") for can in mark.args}
     lacked = {can for mark in metafunc.definition.iter_markers("lacks") for can in mark.args}
     setups = (*SETUPS, *EXAMPLE_SETUPS, *HUB_SETUPS)
-    setups = (*setups, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS, *OPENCODE_SETUPS)
+    setups = (*setups, *RELEVANCE_SETUPS, *SWARMLORD_SETUPS, *OPENCODE_SETUPS, *A2A_SETUPS)
     fit = [setup for setup in setups if _fits(setup, needed, lacked)]
     if not fit:
         pytest.fail(f"no platform fits {metafunc.definition.name}: it would never run")
@@ -48,10 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start what takes long before the clock of the first test runs."""
-    names = {getattr(item, "callspec", None) and item.callspec.id for item in session.items}  # type: ignore[attr-defined]
-    wanted = any(name and setup.name in name for name in names for setup in OPENCODE_SETUPS)
-    if wanted and not session.config.option.collectonly and has_binary():
+    if session.config.option.collectonly:
+        return
+    if _wanted(session, OPENCODE_SETUPS) and has_binary():
         warm_up()
+    if _wanted(session, A2A_SETUPS) and has_a2a():
+        shared_a2a()
+
+
+def _wanted(session: pytest.Session, setups: Sequence[Setup]) -> bool:
+    names = {getattr(item, "callspec", None) and item.callspec.id for item in session.items}  # type: ignore[attr-defined]
+    return any(name and setup.name in name for name in names for setup in setups)
 
 
 def _fits(setup: Setup, needed: set[Can], lacked: set[Can]) -> bool:

@@ -21,6 +21,7 @@ CAN = frozenset(
     {
         *(Can.DELTAS, Can.CATCH_UP, Can.ASK, Can.QUEUE, Can.LIST, Can.KEYS, Can.BARE_ID),
         *(Can.SECOND, Can.AT_ONCE, Can.SEPARATE, Can.TIMES, Can.AGAIN, Can.OPTIONS),
+        Can.FINALS,
     }
 )
 

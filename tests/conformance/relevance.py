@@ -27,7 +27,7 @@ _LEAVES_TEXT_OPEN = ("think", "type", "hold", "sleep")
 CAN = frozenset(
     {
         *(Can.TOOLS, Can.ATTACH, Can.LIST, Can.SEARCH, Can.SORT, Can.SECOND),
-        *(Can.AT_ONCE, Can.QUEUE, Can.TIMES, Can.AGAIN),
+        *(Can.AT_ONCE, Can.QUEUE, Can.TIMES, Can.AGAIN, Can.FINALS),
     }
 )
 

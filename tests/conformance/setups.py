@@ -35,6 +35,7 @@ class Can(StrEnum):
     ASK = "ask, and take answers"
     OPTIONS = "offer answers to choose from"
     AGAIN = "take another message when a turn has ended"
+    FINALS = "tell that a text is finished to who has not seen its end"
     CANCEL = "cancel a turn"
     DELETE = "delete a task"
     ATTACH = "take attachments"
@@ -275,6 +276,7 @@ SETUPS: tuple[Setup, ...] = (
             {
                 *(Can.DELTAS, Can.CATCH_UP, Can.TOOLS, Can.QUEUE, Can.SECOND, Can.TRAFFIC),
                 *(Can.USAGE, Can.AT_ONCE, Can.SEPARATE, Can.AGAIN),
+                Can.FINALS,
             }
         ),
         less={

@@ -13,6 +13,7 @@ from tests.conformance.setups import Bench, Can
 from tests.conformance.watching import Probe, has_agent, settled, texts, turns, whole
 
 
+@pytest.mark.needs(Can.FINALS)
 @pytest.mark.parametrize("where", ["loop", "thread"])
 async def test_unsubscribe_completes_observers_and_results_go_on(bench: Bench, where: str) -> None:
     task = await bench.agent.run(prompt(types("a"), say(), hold("gate"), types("b")))
@@ -50,6 +51,7 @@ async def test_unsubscribe_closes_everything(bench: Bench) -> None:
     bench.stage.open("gate")
 
 
+@pytest.mark.needs(Can.FINALS)
 async def test_subscribing_after_unsubscribe_goes_on_without_repeats(bench: Bench) -> None:
     text = prompt(types("a"), say(), hold("gate"), types("b"))
     task = await bench.agent.run(text)

@@ -99,6 +99,7 @@ async def test_a_key_that_nobody_would_look_at_is_refused(bench: Bench) -> None:
         await bench.agent.run(prompt(types("a")), idempotency_key="key-1")
 
 
+@pytest.mark.needs(Can.AGAIN)
 async def test_of_first_messages_at_once_one_starts_the_task(bench: Bench) -> None:
     task = bench.agent.new_task()
     await asyncio.gather(*(task.send(prompt(types(word))) for word in ("one", "two")))

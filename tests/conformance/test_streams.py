@@ -59,7 +59,7 @@ async def test_late_observers_of_errors_get_the_whole_log(bench: Bench) -> None:
     assert ["one" in str(late.values[0]), "two" in str(late.values[1])] == [True, True]
 
 
-@pytest.mark.needs(Can.DELTAS)
+@pytest.mark.needs(Can.DELTAS, Can.FINALS)
 async def test_deltas_of_an_unfinished_message_come_as_one(bench: Bench) -> None:
     task = await bench.agent.run(prompt(types("a"), say(), types("b"), hold("gate"), types("c")))
     early = Probe(task.messages)

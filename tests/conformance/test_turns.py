@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rxtasks import ConfigurationError, TaskStatus, Usage
+from rxtasks import ConfigurationError, TaskStatus, UnsupportedOperation, Usage
 from tests.conformance.script import hold, prompt, recall, spend, typed, types
 from tests.conformance.setups import Bench, Can
 from tests.conformance.watching import Probe, has_agent, has_status, settled, texts, turns, whole
@@ -98,6 +98,16 @@ async def test_usage_and_cost_are_those_of_the_turn(bench: Bench) -> None:
 
     assert result.usage == Usage(input=3, output=4)
     assert result.cost == pytest.approx(0.23)
+
+
+@pytest.mark.lacks(Can.AGAIN)
+async def test_a_task_that_ends_with_its_turn_takes_no_message_any_more(bench: Bench) -> None:
+    task = await bench.agent.run(prompt(types("a")))
+    first = await task.result()
+    with pytest.raises(UnsupportedOperation):
+        await task.send(prompt(types("b")))
+
+    assert await task.result(timeout=1.0) == first
 
 
 async def test_a_new_task_is_started_by_its_first_message(bench: Bench) -> None:
