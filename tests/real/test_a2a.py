@@ -191,6 +191,7 @@ async def test_an_agent_that_fails_says_so_once(
     assert task.platform_state == state
     await errors.until(len)
     await asyncio.sleep(0.3)
+    assert len(errors.values) == 1, errors.values
     (fault,) = errors.values
     assert isinstance(fault, AgentFault)
     assert why in (fault.last_error or "")

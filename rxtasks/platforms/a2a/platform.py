@@ -158,6 +158,7 @@ class A2A(Account):
         if not want.messages:
             return Snapshot(info=info)
         facts = self._translator.task(task, finished=finished, reason=told.reason)
+        told.failed(facts)
         return Snapshot(info=info if want.info else None, facts=[*told.said, *facts])
 
     async def open_stream(
@@ -207,7 +208,7 @@ class A2A(Account):
         if failed is None:
             return None
         said = self._server.hiding(text_of(failed.message) or "")
-        told.reason = legible(said, _SENTENCE)
+        told.reason = told.reason or legible(said, _SENTENCE)
         return refused(f"{NAME}: the stream", failed.code, said, self._server.hiding)
 
     async def _last(self, ref: TaskRef, why: PlatformError | DecodeError) -> Batch:

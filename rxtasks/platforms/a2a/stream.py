@@ -102,6 +102,7 @@ class Reading:
             artifact.final = final
             self._artifacts[artifact.id] = artifact
         facts = self._translator.task(task, finished=self._told.finished, reason=self._told.reason)
+        self._told.failed(facts)
         self.ended = is_terminal(status.state)
         return [*of_stream(facts), metadata_of(self._task_id, status)]
 
@@ -112,6 +113,7 @@ class Reading:
                 found += self._finish(artifact)
         self.ended = is_terminal(status.state)
         said = self._translator.said(self._task_id, status, self._told.reason)
+        self._told.failed(said)
         return [*found, *said, metadata_of(self._task_id, status)]
 
     def _artifact(self, update: ArtifactUpdate) -> list[StreamItem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from rxtasks.models import Message
+from rxtasks.models import AgentErrorMessage, Message
 
 __all__ = ["Kept", "Told"]
 
@@ -20,7 +20,7 @@ class Told:
 
     Attributes:
         finished: The ids of the artifacts to which nothing will be added.
-        reason: Why the agent failed; empty where nobody has said.
+        reason: Why the agent failed, as it was told; empty where nobody has said.
         context: The conversation that the task belongs to, as far as it is known.
         said: Messages with which the agent answered at once, besides the task.
         sending: Held while a message to the task is sent.
@@ -35,6 +35,12 @@ class Told:
         self.said: list[Message] = []
         self.sending: asyncio.Lock = asyncio.Lock()
         self._asked: list[Message] = []
+
+    def failed(self, facts: Sequence[Any]) -> None:
+        """What was told of a failure stays: the end of a stream may know another reason."""
+        for each in facts:
+            if isinstance(each, AgentErrorMessage):
+                self.reason = each.last_error
 
     def asked(self, messages: Sequence[Message]) -> None:
         """A message of ours was accepted, of which no stream tells."""
