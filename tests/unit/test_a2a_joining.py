@@ -77,6 +77,20 @@ def test_what_grows_after_all_is_told_again() -> None:
     assert texts(found) == ["ab"]
 
 
+def test_a_text_in_doubt_is_told_before_what_comes_after_it() -> None:
+    """What the stream brings may be in the task already: then it stands there once, or twice."""
+    stream = reading()
+    items(stream, task(artifact("one", "a", "a")))
+    found = items(stream, update("one", "a", append=True, lastChunk=True), update("two", "c"))
+    found += items(stream, update("two", "d", append=True, lastChunk=True))
+    assert texts(found) == ["cd"]
+    assert list(stream.doubts) == ["artifact/one"]
+    whole = TaskWire("t", artifacts=[artifact("one", "a", "a", "a"), artifact("two", "c")])
+
+    assert texts(stream.settled(found, whole)) == ["aaa", "cd"]
+    assert stream.doubts == {}
+
+
 def test_a_failure_that_was_told_keeps_its_reason() -> None:
     """A poll finds a task that has failed before its stream says why."""
     told = Told()

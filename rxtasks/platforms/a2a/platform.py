@@ -41,8 +41,10 @@ from rxtasks.platforms.base import (
     TaskRef,
     Want,
 )
+from rxtasks.platforms.facts import StreamItem
 from rxtasks.platforms.values import text_of
 from rxtasks.wire.foreign import legible
+from rxtasks.wire.sse import RawEvent
 
 __all__ = ["A2A"]
 
@@ -187,8 +189,7 @@ class A2A(Account):
             async with calls.stream(ref.id) as connection:
                 yield Batch()
                 async for events in connection.batches():
-                    asked = await told.take_asked()
-                    yield Batch(items=[*asked, *reading.items(events)])
+                    yield Batch(items=await self._read(ref, told, reading, events))
                     if reading.over:
                         break
                 if connection.ended_for_good or reading.ended:
@@ -201,6 +202,15 @@ class A2A(Account):
             # Of a task that has ended there is no stream, either: only another call tells.
             yield await self._last(ref, why)
             yield Batch(final=True)
+
+    async def _read(
+        self, ref: TaskRef, told: Told, reading: Reading, events: Sequence[RawEvent]
+    ) -> list[StreamItem]:
+        asked = await told.take_asked()
+        items = reading.items(events)
+        if reading.doubts:
+            items = reading.settled(items, await self._task(ref))
+        return [*asked, *items]
 
     def _failure(self, told: Told, reading: Reading) -> PlatformError | None:
         """Make the error that a stream has told, and remember it as the reason of a failure."""

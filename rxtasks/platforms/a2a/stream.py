@@ -31,6 +31,8 @@ class Reading:
     Attributes:
         ended: The task has ended, and with it the stream.
         error: What the server says has gone wrong; nothing follows that.
+        doubts: The artifacts that have ended, and whose texts only a poll knows: each with the
+            hint that stands where its text belongs.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Reading:
     ) -> None:
         self.ended: bool = False
         self.error: RpcError | None = None
+        self.doubts: dict[str, Hint] = {}
         self._task_id = task_id
         self._told = told
         self._translator = translator
@@ -135,6 +138,19 @@ class Reading:
             found += self._finish(artifact)
         return [*earlier, *found]
 
+    def settled(self, items: Sequence[StreamItem], task: TaskWire) -> list[StreamItem]:
+        """Put in what a poll knows of the artifacts in doubt, before what was told after them."""
+        known = {artifact_id(fields): fields for fields, _ in artifacts_of(task, ())}
+        doubts = {id(hint): known.get(artifact) for artifact, hint in self.doubts.items()}
+        self.doubts.clear()
+        found: list[StreamItem] = []
+        for item in items:
+            if (fields := doubts.get(id(item))) is None:
+                found.append(item)
+            else:
+                found += of_stream(self._translator.artifact(fields, parts_of(fields), final=True))
+        return found
+
     def _finish_earlier(self) -> list[StreamItem]:
         """Another artifact begins: what nothing was added to was finished before we came."""
         found: list[StreamItem] = []
@@ -149,7 +165,8 @@ class Reading:
         artifact.final = True
         self._told.finished.add(artifact.id)
         if artifact.doubtful:
-            return [Hint()]
+            self.doubts[artifact.id] = hint = Hint()
+            return [hint]
         parts = [*artifact.parts]
         return of_stream(self._translator.artifact(artifact.fields, parts, final=True))
 
