@@ -134,8 +134,10 @@ async def test_scrolling_up_never_jumps_though_heights_become_known(
     await tab.sees("message 399", "#feed")
     await tab.js(f"""
         window.seen = [];
+        const note = () => seen.push(Number(/message (\\d+)/.exec({FIRST_SEEN}[0])?.[1]));
+        // When the frame has been painted: heights become known in the middle of making it.
         const look = () => {{
-          seen.push(Number(/message (\\d+)/.exec({FIRST_SEEN}[0])?.[1]));
+          setTimeout(note);
           requestAnimationFrame(look);
         }};
         look();
