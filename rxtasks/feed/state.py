@@ -52,17 +52,8 @@ class State:
 
     # An idle task is small: its attributes have no dict.
     __slots__ = (
-        *(
-            "_delta_key",
-            "_doubted",
-            "_ended",
-            "_explained",
-            "_failures",
-            "_heard",
-            "_ours",
-            "_platform",
-        ),
-        *("_sends", "_told", "_turn_cursor", "_unknown_words", "_was", "_words"),
+        *("_delta_key", "_doubted", "_ended", "_explained", "_failures", "_heard", "_ours"),
+        *("_platform", "_sends", "_told", "_turn_cursor", "_unknown_words", "_was", "_words"),
         *("connection", "cursor", "info", "ledger", "tools", "turn"),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from rxtasks.server import Running
 from tests.browser.agents import AGENTS
 from tests.browser.chromium import Chromium, Tab, installed
 from tests.integration.serving import behind
+from tests.real.processes import missing
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +19,7 @@ def chromium() -> Iterator[Chromium]:
     """Start the browser; say so, and fail in CI, where there is none."""
     executable = installed()
     if executable is None:
-        why = "no browser: `scripts/test` installs Debian's chromium as root; CHROMIUM names one"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why, pytrace=False)
-        pytest.skip(f"NOT TESTED, {why}")
+        missing("no browser: `scripts/test` installs Debian's chromium as root; CHROMIUM names one")
     browser = Chromium(executable)
     yield browser
     browser.close()

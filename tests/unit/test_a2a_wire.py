@@ -329,16 +329,29 @@ def test_an_empty_piece_adds_nothing() -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        {"id": "t", "history": 5, "artifacts": {"a": 1}},
-        {"id": "t", "history": [None, 5, {}], "artifacts": [None, {"parts": [None, 5, {}]}]},
-        {"id": "t", "status": {"message": {"parts": [{"text": 5}]}, "timestamp": 5}},
-        {"id": "t", "status": {"state": "TASK_STATE_FAILED", "message": "no"}},
+        {"history": 5},
+        {"history": [None, 5, {}]},
+        {"status": {"message": {"parts": [{"text": 5}]}, "timestamp": 5}},
+        {"status": {"state": "TASK_STATE_FAILED", "message": "no"}},
     ],
 )
 def test_tasks_of_another_shape_cost_nothing_else(odd: dict[str, Any]) -> None:
-    wire = msgspec.convert(odd, TaskWire)
-    TRANSLATOR.task(wire, finished={"artifact/"})
-    metadata_of("t", wire.status)
+    good = {"artifactId": "a", "parts": [{"text": "well"}]}
+    artifacts: list[Any] = [None, {"parts": [None, 5, {}]}, good]
+    wire = msgspec.convert({"id": "t", "artifacts": artifacts, **odd}, TaskWire)
+    facts = TRANSLATOR.task(wire, finished={"artifact/a"})
+
+    assert "well" in texts(facts)
+    state = wire.status.state if wire.status else ""
+    assert metadata_of("t", wire.status).status is status_of(state)
+
+
+@pytest.mark.parametrize("odd", [5, {"a": 1}, "a", None])
+def test_artifacts_that_are_no_list_cost_nothing_else(odd: Any) -> None:
+    said = [{"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "well"}]}]
+    wire = msgspec.convert({"id": "t", "artifacts": odd, "history": said}, TaskWire)
+
+    assert texts(TRANSLATOR.task(wire)) == ["well"]
 
 
 def test_a_message_that_is_in_the_history_as_well_is_told_once() -> None:

@@ -153,8 +153,8 @@ class A2A(Account):
         del cursor
         if (made := self._reply(ref)) is not None:
             return Snapshot(info=made.info, facts=made.messages)
-        # What the stream finishes meanwhile may be unfinished in the answer.
-        told, finished = self._told_of(ref), frozenset(self._told_of(ref).finished)
+        told = self._told_of(ref)
+        finished = frozenset(told.finished)  # what a stream finishes meanwhile may not be there
         task = await self._task(ref, history=want.messages)
         info = metadata_of(ref.id, task.status)
         if not want.messages:
