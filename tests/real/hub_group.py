@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from rxtasks import Client
+from aiohttp import web
+
+from rxtasks import Client, Task
 from rxtasks.local import message, typing
 from rxtasks.platforms import Local
 from rxtasks.server import Running, serve
@@ -117,11 +119,32 @@ class Worker:
         await self._listening
 
 
+class Askers:
+    """Which processes ask for which task, and how often."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def note(self, request: web.Request, task: Task) -> bool:
+        """Count a request of a process; allow any."""
+        if process := request.headers.get("X-Process"):
+            self.counts[task.id][process] += 1
+        return True
+
+
 class Group:
     """Some processes, one server and one Redis."""
 
-    def __init__(self, running: Running, client: Client, redis: RedisServer, *options: str) -> None:
+    def __init__(
+        self,
+        running: Running,
+        askers: Askers,
+        client: Client,
+        redis: RedisServer,
+        *options: str,
+    ) -> None:
         self.running = running
+        self.askers = askers
         self.redis = redis
         self.workers: list[Worker] = []
         self._client = client
@@ -177,12 +200,13 @@ async def group(
     lease: float = LEASE,
 ) -> AsyncIterator[Group]:
     redis = RedisServer(persistent=persistent)
+    askers = Askers()
     try:
         async with (
             Client(Local(agents={"teller": teller})) as client,
-            serve(client, port=0) as running,
+            serve(client, port=0, authorize=askers.note) as running,
         ):
-            found = Group(running, client, redis, str(lease), outage, str(most))
+            found = Group(running, askers, client, redis, str(lease), outage, str(most))
             try:
                 for worker in [await found.add() for _ in range(size)]:
                     await worker.ready()

@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any
 
+import aiohttp
+
 from rxtasks import Client, TaskEvent
 from rxtasks.hub import RedisHub
 from rxtasks.hub.share import RedisShare
@@ -36,6 +38,11 @@ def written(event: TaskEvent) -> list[Any]:
     if isinstance(value, TaskUpdate):
         return [event.seq, kind, str(value.status), value.connection, ""]
     return [event.seq, kind, str(value), 0, ""]
+
+
+def session(process: str) -> aiohttp.ClientSession:
+    """Make a session by which the server knows who asks."""
+    return aiohttp.ClientSession(headers={"X-Process": process})
 
 
 async def watch(client: Client, ref: str, observers: int) -> None:
@@ -70,7 +77,7 @@ async def main(server: str, redis: str, lease: str, on_outage: Any, most: str) -
     watching: set[asyncio.Task[None]] = set()
     async with (
         RedisHub(redis, lease=float(lease), on_outage=on_outage, max_entries=int(most)) as hub,
-        Client(Gateway(server), hub=hub) as client,
+        Client(Gateway(server), hub=hub, session_factory=lambda: session(hub.process)) as client,
     ):
         say(ready=hub.process)
         while line := await reader.readline():
