@@ -16,11 +16,14 @@ from hypothesis import settings
 from looptime import LoopTimeEventLoop
 from pytest_asyncio.plugin import is_async_test
 
+from rxtasks.feed import cadence
 from rxtasks.testing.leaks import Leak, left_threads, no_leaks
+from rxtasks.wire import backoff
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+CI = os.environ.get("CI") == "true"
+settings.load_profile("ci" if CI else "dev")
 
 # Without it, looptime's look at the current loop of a test that has none would make one, unclosed.
 asyncio.set_event_loop(None)
@@ -53,6 +56,14 @@ def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if left := left_threads(threads):
         raise Leak(left)
+
+
+@pytest.fixture(autouse=True)
+def chance_is_the_same_in_ci(request: pytest.FixtureRequest) -> None:
+    """Let jitter be that of the test's name in CI: what passed there will pass again."""
+    if CI:
+        for chance in (backoff._RANDOM, cadence._RANDOM):
+            chance.seed(request.node.nodeid)
 
 
 @pytest.fixture(autouse=True, scope="module")

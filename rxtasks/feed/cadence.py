@@ -6,9 +6,9 @@ of a client down together when the platform asks for it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Literal, TypeAlias
 
 from rxtasks.arguments import check_callable, check_number, check_seconds
@@ -20,6 +20,8 @@ What: TypeAlias = Literal["metadata", "messages"]
 """Which poll."""
 Carried: TypeAlias = Literal["everything", "deltas", "hints", "nothing"]
 """What a stream carries."""
+
+_RANDOM = Random()
 
 TICK = 0.001
 """Seconds that a timer may fire early: a loop's clock has a resolution, and sums are rounded."""
@@ -111,7 +113,7 @@ class Cadence:
     linger: float = 10.0
     start_timeout: float = 30.0
     grace: float = 10.0
-    random: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+    random: Callable[[], float] = field(default=_RANDOM.random)
 
     def __post_init__(self) -> None:
         """Refuse what is no pace.

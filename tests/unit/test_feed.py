@@ -114,7 +114,8 @@ async def test_losing_the_stream_at_every_event_loses_and_repeats_nothing() -> N
     platform.on_item = on_item
     messages, _, _ = await watched(platform)
     assert whole(messages) == whole(expected)
-    assert len(platform.streams) >= 14
+    assert cut >= set(range(13))  # a poll may tell of the end before the stream is back
+    assert len(platform.streams) >= len(cut)
 
 
 @pytest.mark.parametrize("capabilities", [None, DELTAS, POLLS], ids=["stream", "deltas", "polls"])
