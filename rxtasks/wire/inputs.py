@@ -22,6 +22,7 @@ __all__ = [
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 # aiohttp refuses these, and would leave halves of characters (surrogates) out silently.
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_HOST = re.compile(r"[^\s<>\"\\^`{|}]+")  # what yarl takes besides, no name can hold
 _SHOWN = 80
 
 Headers: TypeAlias = Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]]
@@ -39,7 +40,8 @@ def parse_url(text: str, *, what: str) -> URL:
     )
     try:
         url = URL(text)
-        usable = url.scheme in ("http", "https") and bool(url.host) and url.port is not None
+        named = _HOST.fullmatch(url.host or "") is not None
+        usable = url.scheme in ("http", "https") and named and url.port is not None
     except (ValueError, TypeError, IndexError):  # yarl stumbles over "//[::1]@"
         raise ConfigurationError(wanted) from None
     if not usable:

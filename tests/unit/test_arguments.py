@@ -235,6 +235,7 @@ CALLS: list[tuple[Make, dict[str, Any], str]] = [
     # platforms
     (Gateway, {"url": 5}, "must be an absolute URL"),
     (Gateway, {"url": ""}, "must be an absolute URL"),
+    (Gateway, {"url": "http://my host:8000"}, "must be an absolute URL"),
     *((Gateway, {"url": URL, "token": wrong}, NO_TEXT) for wrong in NO_TEXTS),
     (Gateway, {"url": URL, "token": " "}, EMPTY),
     (Gateway, {"url": URL, "token": "secret\n"}, "line end or another control character"),
