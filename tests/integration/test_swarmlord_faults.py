@@ -239,13 +239,14 @@ async def test_a_stream_takes_over_again_from_the_polls(server: SwarmlordServer)
         session.begin("a1")
         session.add("a1", "one ")
         await until(lambda: watch.typed("a1") == "one ")
-        server.faults["events"] = [Fault(500)] * 3
+        server.always["events"] = Fault(500)  # until polls have helped
         session.drop()
         session.add("a1", "two ")
         await until(lambda: len(server.asked("history")) > 1)
         await until(lambda: watch.typed("a1") == "one two ")
+        server.always.clear()
         session.add("a1", "three ")
-        await until(lambda: server.open_streams)
+        await until(lambda: server.open_streams, seconds=20.0)
         server.always["history"] = Fault(500)  # so that only the stream can tell
         session.add("a1", "four")
         await until(lambda: watch.typed("a1") == "one two three four")
