@@ -65,7 +65,7 @@ async def at_socket(app: web.Application, listening: socket.socket) -> AsyncIter
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - of any kind

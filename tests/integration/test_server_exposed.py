@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,12 @@ async def raw(running: Running, *pieces: bytes, every: float = 0.0) -> tuple[byt
             await asyncio.sleep(every)
 
     dripping = asyncio.create_task(drip())
+    said = b""
     try:
         async with asyncio.timeout(10):
-            said = await reader.read()
+            with suppress(ConnectionResetError):  # it has hung up while a piece was on its way
+                while piece := await reader.read(2**16):
+                    said += piece
     finally:
         dripping.cancel()
         writer.close()
