@@ -586,7 +586,7 @@ async def test_a_hundred_tasks_share_a_budget_and_one_refusal_slows_all(
             task.messages.subscribe(lambda _: None)
         await until(lambda: len(server.asked("metadata", "view")) > 300)
 
-        server.faults["metadata"] = [Fault(429, headers={"Retry-After": "1"})]
+        server.faults["metadata"] = [Fault(429, headers={"Retry-After": "3"})]
         await until(lambda: not server.faults["metadata"])
         await asyncio.sleep(0.15)  # polls that were under way
         before = len(server.asked("metadata", "view"))
