@@ -73,6 +73,16 @@ def unclosed_resources_are_blamed_on_their_module() -> Iterator[None]:
     gc.collect()
 
 
+def pytest_collection_finish() -> None:
+    """Let collections of garbage look at what tests make only.
+
+    Else each would look at all tests as well, for a quarter of a second in which nothing that has
+    a time to keep goes on.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[Any]:
     """Let timers keep their remaining time where a test changes between real and virtual time.
