@@ -52,6 +52,13 @@ def test_there_is_something_to_check() -> None:
     assert Path(__file__) in TESTS
 
 
+def test_every_folder_of_tests_is_run() -> None:
+    folders = {path.parent.name for path in TESTS if path.name.startswith("test_")}
+    script = (ROOT / "scripts" / "test").read_text(encoding="utf-8")
+
+    assert {name for name in re.findall(r"tests/(\w+)", script)} == folders
+
+
 def test_no_module_is_long() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
 
