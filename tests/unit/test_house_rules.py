@@ -56,7 +56,7 @@ def test_every_folder_of_tests_is_run() -> None:
     folders = {path.parent.name for path in TESTS if path.name.startswith("test_")}
     script = (ROOT / "scripts" / "test").read_text(encoding="utf-8")
 
-    assert {name for name in re.findall(r"tests/(\w+)", script)} == folders
+    assert set(re.findall(r"tests/(\w+)", script)) == folders
 
 
 def test_no_module_is_long() -> None:
