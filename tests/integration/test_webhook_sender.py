@@ -206,7 +206,7 @@ async def test_who_is_gone_is_asked_once() -> None:
 
 
 async def test_a_delivery_is_given_up_after_its_time(caplog: pytest.LogCaptureFixture) -> None:
-    async with hooked() as (hook, url), sending(give_up_after=0.2) as out:
+    async with hooked() as (hook, url), sending(give_up_after=1.0) as out:
         hook.answers = [503] * 100
         out.deliver(f"{url}?token=s3cret", BODY)
         await until(lambda: out.waiting == 0)
