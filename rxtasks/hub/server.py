@@ -34,6 +34,7 @@ __all__ = ["UNREACHABLE", "UNUSABLE", "Restarted", "Server", "of_wrong_type", "s
 
 _T = TypeVar("_T")
 _OLDEST = 7  # major version
+_PARTS = 4  # in which an answer is waited for
 _NO_URL = (
     "this is no URL of a Redis server: give it as redis://host:port/database, rediss://... or "
     "unix://..., and write such characters of a password as # / ? @ : as %23 %2F %3F %40 %3A"
@@ -75,6 +76,34 @@ def trouble(error: Exception) -> str:
 
 class Restarted(RedisConnectionError):
     """The server is not the one that it was; what it holds has to be looked at again."""
+
+
+class _Patience:
+    """Lets a time-out expire in parts, of which a process that was stopped loses only one.
+
+    Else an answer would count as missing that came while nobody could read it.
+    """
+
+    __slots__ = ("_left", "_limit", "_part", "_timer")
+
+    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
+        self._limit = limit
+        self._left = _PARTS
+        self._part = seconds / _PARTS
+        self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._part, self._over)
+
+    def _over(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._wait()
+        else:
+            self._limit.reschedule(0.0)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
 
 
 class Server:
@@ -136,7 +165,9 @@ class Server:
             TimeoutError: There was none.
             RedisError: There was none that could be used.
         """
-        limit = asyncio.timeout(seconds := self.patience if seconds is None else seconds)
+        seconds = self.patience if seconds is None else seconds
+        limit = asyncio.timeout(None)
+        patience = _Patience(limit, seconds)
         try:
             async with limit:
                 return await request
@@ -144,6 +175,8 @@ class Server:
             if not limit.expired():
                 raise
             raise TimeoutError(f"no answer within {seconds:g} s") from error
+        finally:
+            patience.cancel()
 
     async def meet(self) -> None:
         """Take note of which server it is, and give it the scripts.

@@ -1,8 +1,9 @@
-"""The one read of a process that blocks: it is made anew whenever there are other logs to read."""
+"""How a process asks Redis, and its one read that blocks."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any
@@ -60,4 +61,19 @@ async def test_a_log_that_is_new_while_another_one_is_made_known_is_read_at_once
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        await server.aclose()
+
+
+async def test_an_answer_that_came_while_the_process_was_stopped_counts() -> None:
+    server = Server(shared_redis().url, patience=0.2)
+    try:
+        await server.meet()
+        asking = asyncio.create_task(server.ask(server.client.ping()))
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # noqa: ASYNC251 - like a process that is stopped
+        assert await asking
+
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.2 s"):
+            await server.ask(asyncio.sleep(5.0))
+    finally:
         await server.aclose()

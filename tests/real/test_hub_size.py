@@ -106,17 +106,17 @@ async def test_a_log_has_a_bound_and_who_comes_late_sees_what_is_left() -> None:
 
 async def test_who_reads_too_slowly_is_told_what_is_missing() -> None:
     async with group(2, most=MOST) as processes:
-        ref = await processes.start("400 1 0.008", processes.workers)
+        ref = await processes.start("500 1 0.008", processes.workers)
         leader = await processes.until_led(ref)
         (slow,) = (worker for worker in processes.workers if worker is not leader)
         await asyncio.sleep(0.5)
         slow.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2.6)  # longer than an answer may take
         slow.process.send_signal(signal.SIGCONT)
         seen, whole = [await worker.done(ref) for worker in (slow, leader)]
 
-    assert problems(whole["events"], 400) == []
-    assert seen["epoch"] == whole["epoch"], (seen, whole)
+    assert problems(whole["events"], 500) == []
+    assert seen["epoch"] == whole["epoch"], seen["events"][:200]
     assert seen["same"]
     # On a machine that is busy it may lag a second time.
     gaps = [at for at, event in enumerate(seen["events"]) if event[1] == "gap"]
@@ -129,7 +129,7 @@ async def test_who_reads_too_slowly_is_told_what_is_missing() -> None:
     told = {event[0] for event in others}
     missing = [seq for seq in known if seq >= others[0][0] and seq not in told]
     assert all(any(before < seq < after for before, after in holes) for seq in missing)
-    assert seen["text"] == whole["text"] == "399.0 "
+    assert seen["text"] == whole["text"] == "499.0 "
 
 
 async def test_a_log_without_a_bound_stays_whole() -> None:
