@@ -135,9 +135,12 @@ async def test_scrolling_up_never_jumps_though_heights_become_known(
     await tab.js(f"""
         window.seen = [];
         const note = () => seen.push(Number(/message (\\d+)/.exec({FIRST_SEEN}[0])?.[1]));
-        // When the frame has been painted: heights become known in the middle of making it.
+        // Right after the frame was painted: heights become known in the middle of making it, and
+        // a timer might come only when the next scrolling has begun.
+        const painted = new MessageChannel();
+        painted.port1.onmessage = note;
         const look = () => {{
-          setTimeout(note);
+          painted.port2.postMessage(0);
           requestAnimationFrame(look);
         }};
         look();
