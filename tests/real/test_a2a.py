@@ -307,16 +307,17 @@ async def test_a_stream_that_is_cut_in_an_artifact_loses_nothing(
     binding: str, after: tuple[int, ...]
 ) -> None:
     server = shared_a2a()
+    words = 30 * len(after)  # 1.5 s for each cut, since every further one is waited longer for
     async with (
         scissors(server.port, after) as cutting,
         world(server, binding, port=cutting.port) as real,
     ):
-        task = await real.run(types("a", 60, delay=0.05), say(), types("b"))
+        task = await real.run(types("a", words, delay=0.05), say(), types("b"))
         messages, errors = Probe(task.messages), Probe(task.errors)
         result = await task.result(timeout=40.0)
 
         said = [each.text for each in messages.values if isinstance(each, AgentMessage)]
-        assert said == [typed("a", 60), typed("b")] == await real.stored(task)
+        assert said == [typed("a", words), typed("b")] == await real.stored(task)
         assert result.text == typed("b")
         assert cutting.after == []
         assert_nothing_twice(messages.values)
