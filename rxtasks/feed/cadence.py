@@ -156,7 +156,11 @@ class Cadence:
         if facts.hinted and not (facts.status.is_final or facts.status is TaskStatus.IDLE):
             return self._hinted(facts)
         if facts.stream == "everything":
-            return self.safety
+            if not (messages and facts.status.is_final):
+                return self.safety
+            # What a poll has found unfinished keeps a turn open of which a stream has told the end:
+            # what has become of it, only a poll may know.
+            return self._stretched(self.running_messages, since=facts.since_change)
         if facts.since_drop is not None and self._waits_for_stream(facts):
             return self.reconnecting - facts.since_drop
         since = min(facts.since_change, facts.since_sent)

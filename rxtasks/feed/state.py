@@ -211,7 +211,8 @@ class State:
                     outcome.switched |= self._delta_key not in (None, key)
                     self._delta_key = key
         if whole:
-            self.turn.history(answered=self.ledger.answered, now=now)
+            answered = self.ledger.answered or self.ledger.unfinished
+            self.turn.history(answered=answered, now=now)
         self.turn.advance(now, unfinished=self.ledger.unfinished)
         self._tell(values)
         was, state = self._was, self.turn.state

@@ -182,7 +182,7 @@ class Turn(Witness):
         """All messages have been read once.
 
         Args:
-            answered: The last user's message has an answer.
+            answered: The last user's message has an answer, or the beginning of one.
             now: The time.
         """
         self._history_known = True

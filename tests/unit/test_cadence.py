@@ -40,6 +40,11 @@ TABLE = [
     ("a tool is at work: metadata", Facts(tool=True, since_change=0.0), 2.0),
     ("a stream carries everything", Facts(stream="everything"), 30.0),
     ("the same for messages", Facts(what="messages", stream="everything"), 30.0),
+    (
+        "it told of the end, and a message is unfinished",
+        Facts(what="messages", stream="everything", status=TaskStatus.COMPLETED, since_change=0.0),
+        0.3,
+    ),
     ("such a stream broke 0.5 s ago", Facts(since_drop=0.5), 1.5),
     ("it has not come back", Facts(what="messages", since_drop=3.0, since_change=0.0), 0.3),
     ("deltas flow: messages", Facts(what="messages", stream="deltas", quiet=0.1), 5.0),

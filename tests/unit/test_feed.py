@@ -6,7 +6,9 @@ import asyncio
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
+from reactivex import operators as ops
 
 from rxtasks import (
     AgentMessage,
@@ -26,7 +28,7 @@ from rxtasks import (
     TransportError,
     TransportFault,
 )
-from rxtasks.platforms.base import Batch, Capabilities, TaskRef
+from rxtasks.platforms.base import Batch, Capabilities, Snapshot, TaskRef, Unfinished, Want
 from rxtasks.testing import (
     ScriptedPlatform,
     Step,
@@ -98,6 +100,31 @@ async def test_losing_the_stream_at_any_event_loses_and_repeats_nothing(
     assert text == "They have 90 lines."
     assert [f.source for f in faults] == ["stream"]
     assert len(platform.streams) == 2
+
+
+class _Announcing(ScriptedPlatform):
+    """Has a message without parts at first, of which its stream says nothing."""
+
+    async def snapshot(self, ref: TaskRef, cursor: str | None, want: Want) -> Snapshot:
+        found = await super().snapshot(ref, cursor, want)
+        if found.facts is None or asyncio.get_running_loop().time() > 1.0:
+            return found
+        return msgspec.structs.replace(found, facts=(*found.facts, Unfinished("head")))
+
+
+async def test_what_a_poll_found_unfinished_keeps_no_turn_open_that_a_stream_has_told_whole() -> (
+    None
+):
+    platform = _Announcing(RECORDED)
+    async with Client(platform) as first, Client(platform) as second:
+        task = await first.agent("a").run("go")
+        joined = second.task(task.ref)
+        await asyncio.sleep(0.9)
+        joined.messages.subscribe(lambda _: None)
+        await joined.updates.pipe(ops.filter(lambda update: update.status.is_final), ops.first())
+        begin = asyncio.get_running_loop().time()
+        assert (await joined.result()).text == "They have 90 lines."
+        assert asyncio.get_running_loop().time() - begin < 1.0
 
 
 async def test_losing_the_stream_at_every_event_loses_and_repeats_nothing() -> None:

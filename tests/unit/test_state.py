@@ -8,7 +8,7 @@ import pytest
 
 from rxtasks.feed.outcome import Outcome
 from rxtasks.feed.state import State
-from rxtasks.feed.turn import Turn, TurnState
+from rxtasks.feed.turn import INTERRUPTED, Turn, TurnState
 from rxtasks.models import (
     AgentErrorMessage,
     AgentMessage,
@@ -29,6 +29,7 @@ from rxtasks.platforms.facts import (
     Partial,
     Snapshot,
     Spent,
+    Unfinished,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -62,6 +63,17 @@ def test_a_task_that_was_resumed_settles_by_its_first_poll_and_all_of_it_is_hist
     assert (outcome.settled, state.turn.state) == (True, TurnState.SETTLED)
     assert outcome.history == [U1, A1]
     assert statuses(outcome)[-1] is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize("left", [Unfinished("a1"), Partial(id="a1", text="half")])
+def test_a_task_that_is_resumed_with_a_message_left_unfinished_was_interrupted(left: Fact) -> None:
+    state = state_of_a_task(idle_is_completed=True)
+    poll(state, 0.0, U1, left, word="idle", first=True)
+    assert state.turn.state is TurnState.ACTIVE
+    poll(state, 9.0, U1, left, word="idle")
+    assert state.turn.status is TaskStatus.RUNNING
+    outcome = poll(state, 10.0, U1, left, word="idle")
+    assert (outcome.settled, state.turn.failure) == (True, INTERRUPTED)
 
 
 @pytest.mark.parametrize(("word", "again"), [("error", True), ("idle", False)])
