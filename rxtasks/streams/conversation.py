@@ -42,6 +42,7 @@ class Conversation:
         self._messages: dict[str, Message] = {}
         self._ordered: tuple[Message, ...] | None = ()
         self._texts: dict[type[Message], dict[str, str]] = {TypingMessage: {}, ThinkingMessage: {}}
+        self._grown: dict[str, int] = {}  # where the newest delta of each text is
         self._due: list[_SnapshotSubscription] = []
 
     def messages(self) -> tuple[Message, ...]:
@@ -71,11 +72,16 @@ class Conversation:
         return TaskSnapshot(
             info=info,
             messages=messages,
-            live=dict(self._texts[TypingMessage]),
-            thinking=dict(self._texts[ThinkingMessage]),
+            live=self._live(TypingMessage),
+            thinking=self._live(ThinkingMessage),
             requests=info.requests,
             connection=connection,
         )
+
+    def _live(self, kind: type[Message]) -> dict[str, str]:
+        # What a turn has left unfinished is not being written any more, unless it grows again.
+        texts, settled_at = self._texts[kind], self._log.settled_at
+        return {id: text for id, text in texts.items() if self._grown[id] > settled_at}
 
     def show_soon(self, subscription: _SnapshotSubscription) -> None:
         """Show an observer the present in the next turn of the loop.
@@ -94,16 +100,18 @@ class Conversation:
     def _catch_up(self) -> None:
         if self._epoch != self._log.epoch and self._log.tail < self._position:
             self._messages, self._ordered, self._position = {}, (), 0
-            self._texts = {kind: {} for kind in self._texts}
+            self._texts, self._grown = {kind: {} for kind in self._texts}, {}
         self._epoch = self._log.epoch
         for entry in self._log.replay(self._position):
             for value in entry.values:
                 if isinstance(value, TypingMessage | ThinkingMessage):
                     texts = self._texts[type(value)]
                     texts[value.id] = texts.get(value.id, "") + value.text
+                    self._grown[value.id] = entry.last
                 elif isinstance(value, Message) and not isinstance(value, Gap):
                     self._messages[value.id] = value
                     self._ordered = None
+                    self._grown.pop(value.id, None)
                     for texts in self._texts.values():
                         texts.pop(value.id, None)
         self._position = self._log.tail
@@ -116,7 +124,7 @@ class _SnapshotSubscription(Subscription):
 
     conversation: Conversation
     due: bool
-    shown: TaskInfo | None  # what the newest snapshot said of the task
+    shown: TaskSnapshot | None  # the newest
 
     def start(self) -> None:
         if self.history and self.log.tail:
@@ -129,9 +137,11 @@ class _SnapshotSubscription(Subscription):
 
     def settled(self) -> None:
         # What belongs to the turn is shown before it counts as ended: also what the last poll has
-        # found out about the task, though no update tells it.
+        # found out about the task, though no update tells it, and that nothing is written any more.
         self.flush()
-        if not self.closed and self.shown not in (None, self.conversation.info):
+        if self.closed or self.shown is None:
+            return
+        if self.shown.info != self.conversation.info or self.shown.live or self.shown.thinking:
             self._show()
 
     def complete(self) -> None:
@@ -151,9 +161,8 @@ class _SnapshotSubscription(Subscription):
                 self._show()
 
     def _show(self) -> None:
-        snapshot = self.conversation.snapshot()
-        self.shown = snapshot.info
-        self._push((snapshot,))
+        self.shown = self.conversation.snapshot()
+        self._push((self.shown,))
 
 
 class _SnapshotIteration(Iteration[TaskSnapshot]):

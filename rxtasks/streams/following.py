@@ -52,7 +52,7 @@ class FollowingLog(TaskLog):
 
     def rebase(self, epoch: str) -> None:
         """Become another log, which is empty; nobody reads this one now."""
-        self.epoch, self.tail, self.trimmed = epoch, 0, 0
+        self.epoch, self.tail, self.trimmed, self.settled_at = epoch, 0, 0, 0
         self.settled, self.latest = False, None
         self._entries, self._open = [], {}
 

@@ -40,6 +40,7 @@ class TaskLog:
         tail: Position of the newest entry; 0 while there is none.
         trimmed: Position of the newest entry that retention has removed; 0 if none was.
         settled: Whether the latest turn has ended and been reconciled.
+        settled_at: Position of the newest entry when a turn had last ended; 0 if none has.
         ended: Whether the task is gone: later subscribers get the log, then the end.
         latest: The newest update.
         departures: How often those who were present have been sent away.
@@ -59,6 +60,7 @@ class TaskLog:
         "ended",
         "latest",
         "settled",
+        "settled_at",
         "source",
         "tail",
         "trimmed",
@@ -71,6 +73,7 @@ class TaskLog:
         self.tail: int = 0
         self.trimmed: int = 0
         self.settled: bool = False
+        self.settled_at: int = 0
         self.ended: bool = False
         self.latest: tuple[int, TaskUpdate] | None = None
         self.source: Source = source
@@ -283,7 +286,7 @@ class TaskLog:
         self.source.release()
 
     def _settle(self) -> None:
-        self.settled = True
+        self.settled, self.settled_at = True, self.tail
         for subscriber in self._subscribers:
             if not subscriber.closed:
                 subscriber.settled()

@@ -142,6 +142,32 @@ async def test_a_late_observer_gets_the_present_and_one_of_live_only_changes() -
     assert len(seen) == 2
 
 
+async def test_what_a_turn_has_left_unfinished_is_not_shown_as_being_written() -> None:
+    shown = Shown()
+    seen: list[TaskSnapshot] = []
+    shown.snapshots.subscribe(seen.append)
+    await turns()
+    shown.log.append([typed("m", "half"), thought("m", "Hm")])
+    await turns()
+    shown.log.settle()
+    await turns()
+    assert [(each.live, each.thinking) for each in seen] == [({"m": "half"}, {"m": "Hm"}), ({}, {})]
+
+    shown.log.reopen()
+    shown.log.append([typed("n", "new")])
+    await turns()
+    assert seen[-1].live == {"n": "new"}
+    shown.log.append([typed("m", " and more")])  # it grows again after all
+    await turns()
+    assert (seen[-1].live, seen[-1].thinking) == (
+        {"m": "half and more", "n": "new"},
+        {"m": "Hm"},
+    )
+    shown.log.append([agent("m"), agent("n")])
+    await turns()
+    assert (seen[-1].live, seen[-1].thinking) == ({}, {})
+
+
 async def test_nothing_is_built_while_nobody_observes(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Shown()
     built: list[bool] = []
