@@ -275,8 +275,10 @@ async def test_a_key_of_another_type_hurts_its_task_alone(
     async with watched(prefix, "100 2 0.02") as (one, two, other):
         name = getattr(Names(prefix).of(f"gateway/{one.task.id}"), key)
         async with connect(shared_redis().url) as admin:
-            await admin.delete(name)
-            await (admin.set(name, "x") if key != "lease" else admin.rpush(name, "x"))
+            async with admin.pipeline(transaction=True) as pipe:  # nobody may write in between
+                pipe.delete(name)
+                _ = pipe.set(name, "x") if key != "lease" else pipe.rpush(name, "x")
+                await pipe.execute()
             one.feed.poke()
             await until(lambda: all(hub_faults(each) for each in (one, two)), seconds=LEASE * 4)
             assert len(await one.hub.status()) == 2
