@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from reactivex import operators as ops
 
 from rxtasks import (
     AgentMessage,
@@ -121,7 +120,9 @@ async def test_what_a_poll_found_unfinished_keeps_no_turn_open_that_a_stream_has
         joined = second.task(task.ref)
         await asyncio.sleep(0.9)
         joined.messages.subscribe(lambda _: None)
-        await joined.updates.pipe(ops.filter(lambda update: update.status.is_final), ops.first())
+        over = asyncio.Event()
+        joined.updates.subscribe(lambda update: over.set() if update.status.is_final else None)
+        await over.wait()
         begin = asyncio.get_running_loop().time()
         assert (await joined.result()).text == "They have 90 lines."
         assert asyncio.get_running_loop().time() - begin < 1.0
