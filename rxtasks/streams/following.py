@@ -21,6 +21,7 @@ class FollowingLog(TaskLog):
     tail: int
     trimmed: int
     settled: bool
+    settled_at: int
     latest: tuple[int, TaskUpdate] | None
 
     @property
