@@ -28,11 +28,14 @@ from rxtasks.platforms.opencode.files import prompt_parts
 from rxtasks.platforms.opencode.reader import Cursor
 from rxtasks.platforms.opencode.states import metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
+    Info,
     PermissionWire,
     QuestionWire,
     SessionWire,
     StoredMessage,
     moment,
+    read_message,
+    word_of,
 )
 from rxtasks.wire.http import HttpOptions
 from tests.unit.transcripts import answers, facts, stored_messages
@@ -380,3 +383,62 @@ async def test_what_it_cannot_do_and_when() -> None:
             await platform.snapshot(TaskRef("task_1"), None, Want())
     finally:
         await platform.aclose()
+
+
+# ------------------------------------------------------------------ what is not as it should be
+
+
+@pytest.mark.parametrize("role", ["oracle", "system"])
+def test_what_an_unknown_role_says_is_of_an_unknown_kind(role: str) -> None:
+    [found] = facts([message(text("I am no user"), role=role)])
+    assert isinstance(found, UnknownMessage)
+    assert (found.id, found.type) == ("msg_1", role)
+    assert found.raw["parts"][0]["text"] == "I am no user"
+
+
+def odd(parts: Any = (), **info: Any) -> StoredMessage | None:
+    written = {"info": {"id": "msg_1", "role": "assistant", **info}, "parts": parts}
+    return read_message(msgspec.Raw(msgspec.json.encode(written)))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"time": None},
+        {"time": "noon"},
+        {"error": "it broke"},
+        {"error": {"name": "Oops", "data": None}},
+        {"tokens": {"input": None, "output": 3}},
+        {"cost": "free"},
+        {"agent": 7, "finish": ["stop"]},
+    ],
+    ids=lambda info: next(iter(info)),
+)
+def test_a_message_is_read_as_far_as_it_is_one(info: dict[str, Any]) -> None:
+    found = odd([{"type": "text", "id": "prt_1", "text": "Hi"}], **info)
+    assert found is not None
+    assert (found.info.id, found.info.role, len(found.parts)) == ("msg_1", "assistant", 1)
+    assert (found.info.error is not None) is ("error" in info)
+    assert found.info.tokens is None or found.info.tokens.output == 3
+
+
+def test_parts_that_are_none_are_none() -> None:
+    assert odd(None) == StoredMessage(Info("msg_1", "assistant"))
+    assert odd(id=None) is None
+    assert read_message(msgspec.Raw(b'{"info": null}')) is None
+    assert read_message(msgspec.Raw(b"[]")) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        ({"type": "busy"}, "busy"),
+        ("busy", "busy"),
+        ({"type": "dreaming"}, "dreaming"),
+        ({"type": None}, "idle"),
+        ({}, "idle"),
+        (None, "idle"),
+    ],
+)
+def test_a_status_is_read_in_any_form(status: Any, word: str) -> None:
+    assert word_of(status) == word

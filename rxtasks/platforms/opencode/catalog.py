@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,7 @@ from rxtasks.platforms.opencode.wire import (
     Providers,
     QuestionWire,
     SessionWire,
-    StatusWire,
+    word_of,
 )
 
 __all__ = ["AgentInfo", "agents", "ask_for", "check_agent", "model_of", "tasks"]
@@ -165,29 +166,26 @@ async def _listed(server: Server, asked: Asked, page: Sequence[SessionWire]) -> 
     """Find out where the tasks of a page stand."""
     if not page:
         return []
-    words: dict[str, StatusWire] = await server.request(
-        "GET", "/session/status", dict[str, StatusWire]
-    )
+    words = await server.request("GET", "/session/status", dict[str, Any])
     if any(session.id in words for session in page):
         await ask_for(server, asked)
     listed: list[Listed] = []
     for session in page:
-        info = await _metadata(server, asked, session, words.get(session.id))
+        word = word_of(words.get(session.id))
+        info = await _metadata(server, asked, session, word)
         if info is not None:
             listed.append(Listed(id=session.id, info=info))
     return listed
 
 
 async def _metadata(
-    server: Server, asked: Asked, session: SessionWire, word: StatusWire | None
+    server: Server, asked: Asked, session: SessionWire, word: str
 ) -> Metadata | None:
     known = metadata_of(session)
-    if word is not None:
+    if word != IDLE:
         requests = asked.of(session.id)
-        status = status_of(word.type, None, waits=bool(requests))
-        return msgspec.structs.replace(
-            known, platform_state=word.type, status=status, requests=requests
-        )
+        status = status_of(word, None, waits=bool(requests))
+        return msgspec.structs.replace(known, platform_state=word, status=status, requests=requests)
     try:
         last = await newest(server, session.id)
     except TaskNotFound:

@@ -14,9 +14,9 @@ from rxtasks.platforms.opencode.asking import Asked
 from rxtasks.platforms.opencode.messages import (
     error_message,
     failure_of,
+    foreign_message,
     spent,
     tool_message,
-    user_message,
 )
 from rxtasks.platforms.opencode.parts import Group
 from rxtasks.platforms.opencode.session import Session, Sessions
@@ -208,7 +208,7 @@ class Live:
             return
         (info, parts), known.said = known.said, None
         known.done.append(info.id)
-        self._tell(session, user_message(info, parts.values()))
+        self._tell(session, foreign_message(info, parts.values()))
 
     def _assistant(self, session: str, known: Session, info: Info) -> None:
         writing = known.writings.get(info.id)

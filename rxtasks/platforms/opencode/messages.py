@@ -27,6 +27,7 @@ from rxtasks.platforms.opencode.wire import (
     ErrorWire,
     FilePart,
     Info,
+    OtherPart,
     Part,
     TextPart,
     Tokens,
@@ -38,6 +39,7 @@ __all__ = [
     "agent_message",
     "error_message",
     "failure_of",
+    "foreign_message",
     "spent",
     "stored",
     "tool_message",
@@ -70,6 +72,18 @@ def user_message(info: Info, parts: Iterable[Part]) -> UserMessage | None:
         attachments=tuple(files),
         created_at=moment(info.time.created),
         raw={"parts": raws},
+    )
+
+
+def foreign_message(info: Info, parts: Iterable[Part]) -> UserMessage | UnknownMessage | None:
+    """Translate a message that is not the assistant's; None for what is nobody's."""
+    if info.role in ("user", ""):
+        return user_message(info, parts)
+    return UnknownMessage(
+        id=info.id,
+        type=info.role,
+        created_at=moment(info.time.created),
+        raw={"parts": [part.raw() for part in parts if not isinstance(part, OtherPart)]},
     )
 
 
@@ -187,8 +201,8 @@ def stored(
         partial: Gives the text so far of what is being written, where it is known.
     """
     if info.role != "assistant":
-        said = user_message(info, parts)
-        return [] if said is None else [said]
+        found = foreign_message(info, parts)
+        return [] if found is None else [found]
     facts: list[Fact] = []
     done = ended(info)
     for entry in arrange(parts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,9 +20,9 @@ from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_o
 from rxtasks.platforms.opencode.wire import (
     Part,
     SessionWire,
-    StatusWire,
     StoredMessage,
     read_part,
+    word_of,
 )
 
 __all__ = ["Polling"]
@@ -72,10 +73,8 @@ class Polling:
     async def _metadata(self, session: str) -> tuple[str, Metadata]:
         """Read where a session stands: its word, and all but how the last turn ended."""
         found: SessionWire = await self._server.request("GET", session_path(session), SessionWire)
-        words: dict[str, StatusWire] = await self._server.request(
-            "GET", "/session/status", dict[str, StatusWire]
-        )
-        word = self._live.word(session, words[session].type if session in words else IDLE)
+        words = await self._server.request("GET", "/session/status", dict[str, Any])
+        word = self._live.word(session, word_of(words.get(session)))
         if word == IDLE and found.time.compacting is not None:
             word = "compacting"
         if word != IDLE:

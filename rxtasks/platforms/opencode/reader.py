@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from rxtasks.platforms.opencode.requests import Server, session_path
-from rxtasks.platforms.opencode.wire import StoredMessage
+from rxtasks.platforms.opencode.wire import StoredMessage, read_message
 
 __all__ = ["Cursor", "newest", "read"]
 
@@ -54,16 +54,13 @@ class Cursor(Struct, frozen=True, array_like=True, order=True):
         return cls.of(messages[0]) if messages else None
 
 
-async def newest(server: Server, session: str) -> list[StoredMessage]:
-    """Read the newest messages of a session, among them its last answer.
+async def newest(server: Server, session: str, *, most: int = _LAST) -> list[StoredMessage]:
+    """Read the newest messages of a session; of three, one is its last answer.
 
     Raises:
         TaskNotFound: There is no such session.
     """
-    found: list[StoredMessage] = await server.request(
-        "GET", _path(session), list[StoredMessage], params={"limit": _LAST}
-    )
-    return found
+    return await _page(server, session, {"limit": most})
 
 
 async def read(server: Server, session: str, since: Cursor | None) -> list[StoredMessage]:
@@ -79,13 +76,7 @@ async def read(server: Server, session: str, since: Cursor | None) -> list[Store
     params: dict[str, str | int] = {"limit": _MANY if since is None else _FEW}
     while True:
         received: dict[str, str] = {}
-        page = await server.request(
-            "GET",
-            _path(session),
-            list[StoredMessage],
-            params=params,
-            received=received,
-        )
+        page = await _page(server, session, params, received)
         found[:0] = page
         before = received.get("x-next-cursor")
         reached = bool(page) and since is not None and Cursor.of(page[0]) <= since
@@ -95,5 +86,16 @@ async def read(server: Server, session: str, since: Cursor | None) -> list[Store
     return found if since is None else [each for each in found if Cursor.of(each) >= since]
 
 
-def _path(session: str) -> str:
-    return f"{session_path(session)}/message"
+async def _page(
+    server: Server,
+    session: str,
+    params: Mapping[str, str | int],
+    received: dict[str, str] | None = None,
+) -> list[StoredMessage]:
+    """Read a page, without what has nothing of a message: one that is odd costs no other."""
+    found: list[msgspec.Raw] = await server.request(
+        *("GET", f"{session_path(session)}/message", list[msgspec.Raw]),
+        params=params,
+        received={} if received is None else received,
+    )
+    return [message for raw in found if (message := read_message(raw)) is not None]

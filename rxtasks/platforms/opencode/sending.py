@@ -19,9 +19,10 @@ from rxtasks.platforms.opencode.catalog import check_agent, model_of
 from rxtasks.platforms.opencode.files import prompt_parts
 from rxtasks.platforms.opencode.line import Line
 from rxtasks.platforms.opencode.live import Live
+from rxtasks.platforms.opencode.reader import newest
 from rxtasks.platforms.opencode.requests import NAME, Server, session_path
 from rxtasks.platforms.opencode.states import metadata_of
-from rxtasks.platforms.opencode.wire import SessionWire, StoredMessage
+from rxtasks.platforms.opencode.wire import SessionWire
 
 __all__ = ["Sending"]
 
@@ -116,10 +117,5 @@ class Sending:
 
     async def _waits(self, session: str) -> bool:
         """Whether a prompt has been accepted, and nothing has become of it yet."""
-        last: list[StoredMessage] = await self._server.request(
-            "GET",
-            f"{session_path(session)}/message",
-            list[StoredMessage],
-            params={"limit": 1},
-        )
+        last = await newest(self._server, session, most=1)
         return not last or last[-1].info.role != "assistant"

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
+from rxtasks.platforms.values import fields_of, leniently, list_of, text_of
+
 __all__ = [
     "AgentWire",
     "ErrorWire",
@@ -31,7 +33,9 @@ __all__ = [
     "TextPart",
     "ToolPart",
     "moment",
+    "read_message",
     "read_part",
+    "word_of",
 ]
 
 
@@ -237,6 +241,28 @@ class StoredMessage(Struct):
 
     info: Info
     parts: list[msgspec.Raw] = []
+
+
+_decode_message = msgspec.json.Decoder(StoredMessage).decode
+
+
+def read_message(raw: msgspec.Raw) -> StoredMessage | None:
+    """Read a message as far as it is what it should be; None for one that has not even an id."""
+    try:
+        return _decode_message(raw)
+    except msgspec.ValidationError:
+        fields = fields_of(msgspec.json.decode(raw))
+    try:
+        info = leniently(Info, fields.get("info"))
+    except TypeError:
+        return None
+    parts = [msgspec.Raw(msgspec.json.encode(part)) for part in list_of(fields.get("parts"))]
+    return StoredMessage(info, parts)
+
+
+def word_of(status: Any) -> str:
+    """Read what a session does, of which the server tells while it does something."""
+    return text_of(status) or text_of(fields_of(status).get("type")) or "idle"
 
 
 class PermissionWire(Struct):
