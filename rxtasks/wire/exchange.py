@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,10 +22,20 @@ from rxtasks.wire.backoff import parse_retry_after
 from rxtasks.wire.hiding import hidden, secrets_of
 from rxtasks.wire.refusals import refusal
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "without_effect"]
 
+_DOUBT = "; it may have been accepted all the same"
 _REDIRECTS = 5
 _BODY_READ = 64 * 2**10
+
+
+@contextmanager
+def without_effect() -> Generator[None]:
+    """Say of what may have arrived that it has not begun any work."""
+    try:
+        yield
+    except TransportError as error:
+        raise TransportError(str(error).removesuffix(_DOUBT)) from error.__cause__
 
 
 @dataclass(slots=True, kw_only=True, repr=False)  # fields hold credentials
@@ -68,8 +79,7 @@ class Exchange:
     def lost(self, how: str) -> TransportError:
         """Build the error of a request that was not answered."""
         maybe = self.once and self.sent
-        doubt = "; it may have been accepted all the same" if maybe else ""
-        return TransportError(f"{self} {how}{doubt}", maybe_accepted=maybe)
+        return TransportError(f"{self} {how}{_DOUBT if maybe else ''}", maybe_accepted=maybe)
 
     async def send(self, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
         """Send it, and return the response once its head says 2xx; the caller closes it.

@@ -86,6 +86,18 @@ async def test_a_session_whose_prompt_may_have_been_accepted_is_kept(
     assert len(server.tasks) == 2
 
 
+async def test_a_session_that_may_have_been_made_is_no_prompt_that_may_have_been_accepted(
+    server: OpenCodeServer, platform: OpenCode
+) -> None:
+    server.faults["make"] = [Fault(RESET)]
+    with pytest.raises(TransportError) as raised:
+        await platform.start(BUILD, "Go")
+
+    assert not raised.value.maybe_accepted
+    assert "may have been accepted" not in str(raised.value)
+    assert server.asked("prompt") == []
+
+
 async def test_a_connection_that_nobody_reads_is_closed_after_a_while(
     server: OpenCodeServer, platform: OpenCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

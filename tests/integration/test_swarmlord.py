@@ -601,6 +601,7 @@ async def test_a_start_whose_fate_is_unknown_says_so_and_names_the_session(
         with pytest.raises(TransportError) as nothing:
             await client.agent("writer").run("Go", attachments=[note])
         assert not nothing.value.maybe_accepted
+        assert "may have been accepted" not in str(nothing.value)
         assert server.sessions == {}
         server.faults["prompt"] = [Fault(RESET)]
         with pytest.raises(TransportError) as raised:

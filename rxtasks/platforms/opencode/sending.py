@@ -23,6 +23,7 @@ from rxtasks.platforms.opencode.reader import newest
 from rxtasks.platforms.opencode.requests import NAME, Server, session_path
 from rxtasks.platforms.opencode.states import metadata_of
 from rxtasks.platforms.opencode.wire import SessionWire
+from rxtasks.wire.exchange import without_effect
 
 __all__ = ["Sending"]
 
@@ -67,9 +68,10 @@ class Sending:
         body: dict[str, Any] = {"agent": agent}
         if title is not None:
             body["title"] = title
-        session: SessionWire = await self._server.request(
-            "POST", "/session", SessionWire, json=body, not_found=AgentNotFound, once=True
-        )
+        with without_effect():  # an empty session works at nothing
+            session: SessionWire = await self._server.request(
+                "POST", "/session", SessionWire, json=body, not_found=AgentNotFound, once=True
+            )
         try:
             async with self._line.prepared():
                 await self._prompt(session.id, prompt)

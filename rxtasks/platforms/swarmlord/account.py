@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from types import NoneType
 from typing import Any, Self
 from urllib.parse import quote
 
 from rxtasks.arguments import check_callable, check_flag, check_is, check_text
-from rxtasks.errors import ConfigurationError, TransportError
+from rxtasks.errors import ConfigurationError
 from rxtasks.models import Attachment
 from rxtasks.platforms.base import Capabilities
 from rxtasks.platforms.files import Progress
@@ -20,10 +18,11 @@ from rxtasks.platforms.swarmlord.files import uploaded
 from rxtasks.platforms.swarmlord.sessions import Sessions
 from rxtasks.platforms.swarmlord.wire import SessionMade
 from rxtasks.platforms.unknown import Unknown
+from rxtasks.wire.exchange import without_effect
 from rxtasks.wire.http import Http, HttpOptions
 from rxtasks.wire.inputs import parse_url
 
-__all__ = ["NAME", "Account", "part_of_path", "without_effect"]
+__all__ = ["NAME", "Account", "part_of_path"]
 
 NAME = "Swarmlord"
 _URL = "https://api.swarmlord.ai"
@@ -158,15 +157,6 @@ class Account:
     @property
     def _http(self) -> Http:
         return self._in_use.get()
-
-
-@contextmanager
-def without_effect() -> Generator[None]:
-    """Say of what may have arrived that it has not begun any work."""
-    try:
-        yield
-    except TransportError as error:
-        raise TransportError(str(error)) from error
 
 
 def part_of_path(name: str) -> str:

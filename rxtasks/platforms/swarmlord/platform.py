@@ -28,7 +28,7 @@ from rxtasks.platforms.base import (
 )
 from rxtasks.platforms.cursors import number_of
 from rxtasks.platforms.files import Progress, size_of
-from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path, without_effect
+from rxtasks.platforms.swarmlord.account import NAME, Account, part_of_path
 from rxtasks.platforms.swarmlord.files import parts_of
 from rxtasks.platforms.swarmlord.fold import Fold
 from rxtasks.platforms.swarmlord.history import History
@@ -42,6 +42,7 @@ from rxtasks.platforms.swarmlord.wire import (
     SessionMade,
 )
 from rxtasks.platforms.values import text_of
+from rxtasks.wire.exchange import without_effect
 
 __all__ = ["Swarmlord"]
 
