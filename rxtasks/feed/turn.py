@@ -207,7 +207,9 @@ class Turn(Witness):
             if self._counted() and self._turn_has_ended():
                 self.state = TurnState.SETTLING
             elif now >= self._since + self._start_timeout - TICK:
-                self.failure = None if self._worked else NEVER_STARTED
+                # What it worked at was the turn before, if this message is the last that there is.
+                unanswered = self._anchored and not self._counted()
+                self.failure = None if self._worked and not unanswered else NEVER_STARTED
                 self.state = TurnState.SETTLING
         elif self.state is TurnState.ACTIVE and self._may_have_ended():
             if not unfinished:

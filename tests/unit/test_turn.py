@@ -445,6 +445,31 @@ SCENARIOS: dict[str, tuple[Capabilities, Sequence[Step]]] = {
             now(SETTLED, "error", NEVER_STARTED),
         ],
     ),
+    "a message that nobody has answered when the turn before it was over has started none": (
+        PLAIN,
+        [
+            sent(started=True),
+            says("running"),
+            sent(text="and", message_id="u2"),
+            says("running"),
+            user("and", "u2"),
+            says("idle"),
+            passes(30),
+            now(SETTLING, "error", NEVER_STARTED),
+        ],
+    ),
+    "one that is not among the messages may have been answered with those before": (
+        PLAIN,
+        [
+            sent(started=True),
+            says("running"),
+            sent(text="and", message_id="u2"),
+            says("running"),
+            says("idle"),
+            passes(30),
+            now(SETTLING, "idle"),
+        ],
+    ),
     "a turn of which nothing is heard at all has never started either": (
         PLAIN,
         [sent(started=True), passes(30), now(SETTLING, "error", NEVER_STARTED)],
