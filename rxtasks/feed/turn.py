@@ -29,7 +29,6 @@ __all__ = ["INTERRUPTED", "NEVER_STARTED", "REST", "Turn", "TurnState"]
 NEVER_STARTED = "never started: the platform accepted the message, and nothing happened after it"
 INTERRUPTED = "interrupted: the platform is idle, and has left a message unfinished"
 
-
 _ASSISTANT = (AgentMessage, ToolMessage, AgentErrorMessage, AgentRunMessage, HandoverMessage)
 _BUSY = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.ACTION, TaskStatus.PAUSED})
 REST = frozenset({TaskStatus.IDLE, TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.ERROR})

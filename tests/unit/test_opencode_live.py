@@ -23,7 +23,8 @@ from rxtasks.platforms.base import Hint, Metadata, Partial, Spent, StreamItem, U
 from rxtasks.platforms.opencode.events import is_heartbeat
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
-from rxtasks.platforms.opencode.wire import Info, read_part
+from rxtasks.platforms.opencode.reading import read_part
+from rxtasks.platforms.opencode.wire import Info
 from tests.unit.transcripts import (
     Stream,
     answers,

@@ -26,6 +26,7 @@ from rxtasks.platforms.base import AgentRef, Fact, Spent, TaskRef, Unfinished, W
 from rxtasks.platforms.opencode.asking import Asked, reply_to
 from rxtasks.platforms.opencode.files import prompt_parts
 from rxtasks.platforms.opencode.reader import Cursor
+from rxtasks.platforms.opencode.reading import read_message, read_part, word_of
 from rxtasks.platforms.opencode.states import metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
     Info,
@@ -33,9 +34,8 @@ from rxtasks.platforms.opencode.wire import (
     QuestionWire,
     SessionWire,
     StoredMessage,
+    TextPart,
     moment,
-    read_message,
-    word_of,
 )
 from rxtasks.wire.http import HttpOptions
 from tests.unit.transcripts import answers, facts, stored_messages
@@ -420,6 +420,18 @@ def test_a_message_is_read_as_far_as_it_is_one(info: dict[str, Any]) -> None:
     assert (found.info.id, found.info.role, len(found.parts)) == ("msg_1", "assistant", 1)
     assert (found.info.error is not None) is ("error" in info)
     assert found.info.tokens is None or found.info.tokens.output == 3
+
+
+def test_what_is_no_utf_8_is_replaced() -> None:
+    part = b'{"type": "text", "id": "prt_1", "text": "Hi \xff"}'
+    found = read_message(
+        msgspec.Raw(b'{"info": {"id": "msg_1", "agent": "b\xff"}, "parts": [' + part + b"]}")
+    )
+    assert found is not None
+    assert found.info.agent == "b\N{REPLACEMENT CHARACTER}"
+    read = read_part(msgspec.Raw(part))
+    assert isinstance(read, TextPart)
+    assert read.text == "Hi \N{REPLACEMENT CHARACTER}"
 
 
 def test_parts_that_are_none_are_none() -> None:

@@ -16,7 +16,8 @@ from rxtasks.platforms.opencode.asking import Asked
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.parts import Group
-from rxtasks.platforms.opencode.wire import StoredMessage, read_part
+from rxtasks.platforms.opencode.reading import read_part
+from rxtasks.platforms.opencode.wire import StoredMessage
 from rxtasks.wire.sse import SSEDecoder
 
 __all__ = [

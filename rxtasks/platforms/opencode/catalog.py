@@ -14,6 +14,7 @@ from rxtasks.models import TaskStatus
 from rxtasks.platforms.base import Listed, Metadata
 from rxtasks.platforms.opencode.asking import Asked
 from rxtasks.platforms.opencode.reader import newest
+from rxtasks.platforms.opencode.reading import word_of
 from rxtasks.platforms.opencode.requests import NAME, Server
 from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
@@ -22,7 +23,6 @@ from rxtasks.platforms.opencode.wire import (
     Providers,
     QuestionWire,
     SessionWire,
-    word_of,
 )
 
 __all__ = ["AgentInfo", "agents", "ask_for", "check_agent", "model_of", "tasks"]

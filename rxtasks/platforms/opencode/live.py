@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from rxtasks.platforms.opencode.messages import (
     tool_message,
 )
 from rxtasks.platforms.opencode.parts import Group
+from rxtasks.platforms.opencode.reading import read_part
 from rxtasks.platforms.opencode.session import Session, Sessions
 from rxtasks.platforms.opencode.states import (
     ABORTED,
@@ -29,7 +31,7 @@ from rxtasks.platforms.opencode.states import (
     metadata_of,
     status_of,
 )
-from rxtasks.platforms.opencode.wire import Info, Part, ToolPart, read_part
+from rxtasks.platforms.opencode.wire import Info, Part, ToolPart
 from rxtasks.platforms.opencode.writing import Writing
 
 __all__ = ["Live"]
@@ -94,10 +96,8 @@ class Live:
                 if decoded:  # something was said that cannot be read: a poll may find out
                     self._tell(decoded, Hint())
             elif decoded is not None:
-                try:
+                with contextlib.suppress(msgspec.ValidationError):  # a part of no known form
                     self._translate[type(decoded)](decoded)
-                except msgspec.ValidationError:
-                    continue  # a part of no form that is known
         return self._found
 
     def _tell(self, session: str, *items: StreamItem | None) -> None:

@@ -15,14 +15,13 @@ from rxtasks.platforms.opencode.catalog import ask_for
 from rxtasks.platforms.opencode.live import Live
 from rxtasks.platforms.opencode.messages import stored
 from rxtasks.platforms.opencode.reader import Cursor, newest, read
+from rxtasks.platforms.opencode.reading import read_part, word_of
 from rxtasks.platforms.opencode.requests import Server, session_path
 from rxtasks.platforms.opencode.states import IDLE, ended, metadata_of, status_of, verdict_of
 from rxtasks.platforms.opencode.wire import (
     Part,
     SessionWire,
     StoredMessage,
-    read_part,
-    word_of,
 )
 
 __all__ = ["Polling"]

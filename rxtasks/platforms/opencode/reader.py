@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from rxtasks.platforms.opencode.reading import read_message
 from rxtasks.platforms.opencode.requests import Server, session_path
-from rxtasks.platforms.opencode.wire import StoredMessage, read_message
+from rxtasks.platforms.opencode.wire import StoredMessage
 
 __all__ = ["Cursor", "newest", "read"]
 

@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
-from rxtasks.platforms.values import fields_of, leniently, list_of, text_of
-
 __all__ = [
     "AgentWire",
     "ErrorWire",
@@ -33,9 +31,6 @@ __all__ = [
     "TextPart",
     "ToolPart",
     "moment",
-    "read_message",
-    "read_part",
-    "word_of",
 ]
 
 
@@ -208,61 +203,12 @@ Part: TypeAlias = (
     TextPart | ReasoningPart | ToolPart | FilePart | StepStart | StepFinish | OtherPart
 )
 
-_decode_part = msgspec.json.Decoder(
-    TextPart | ReasoningPart | ToolPart | FilePart | StepStart | StepFinish
-).decode
-_decode_other = msgspec.json.Decoder(OtherPart).decode
-
-
-def read_part(raw: msgspec.Raw) -> Part:
-    """Read a part of any kind.
-
-    Raises:
-        msgspec.ValidationError: It is none, or nested too deeply to be read.
-    """
-    try:
-        return _read_part(raw)
-    except RecursionError:
-        raise msgspec.ValidationError("it is nested too deeply") from None
-
-
-def _read_part(raw: msgspec.Raw) -> Part:
-    try:
-        part: Any = _decode_part(raw)
-    except msgspec.ValidationError:
-        return _decode_other(raw)
-    part.json = bytes(raw)
-    found: Part = part
-    return found
-
 
 class StoredMessage(Struct):
     """A message with its parts."""
 
     info: Info
     parts: list[msgspec.Raw] = []
-
-
-_decode_message = msgspec.json.Decoder(StoredMessage).decode
-
-
-def read_message(raw: msgspec.Raw) -> StoredMessage | None:
-    """Read a message as far as it is what it should be; None for one that has not even an id."""
-    try:
-        return _decode_message(raw)
-    except msgspec.ValidationError:
-        fields = fields_of(msgspec.json.decode(raw))
-    try:
-        info = leniently(Info, fields.get("info"))
-    except TypeError:
-        return None
-    parts = [msgspec.Raw(msgspec.json.encode(part)) for part in list_of(fields.get("parts"))]
-    return StoredMessage(info, parts)
-
-
-def word_of(status: Any) -> str:
-    """Read what a session does, of which the server tells while it does something."""
-    return text_of(status) or text_of(fields_of(status).get("type")) or "idle"
 
 
 class PermissionWire(Struct):

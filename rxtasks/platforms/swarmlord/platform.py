@@ -35,12 +35,7 @@ from rxtasks.platforms.swarmlord.history import History
 from rxtasks.platforms.swarmlord.sessions import Session
 from rxtasks.platforms.swarmlord.states import status_of
 from rxtasks.platforms.swarmlord.stream import Reading
-from rxtasks.platforms.swarmlord.wire import (
-    Accepting,
-    Event,
-    SessionInfo,
-    SessionMade,
-)
+from rxtasks.platforms.swarmlord.wire import Accepting, Event, SessionInfo, SessionMade
 from rxtasks.platforms.values import text_of
 from rxtasks.wire.exchange import without_effect
 
